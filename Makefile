@@ -1,0 +1,41 @@
+# Every target makes its own .venv when there is none; stamps keep a second run from installing again.
+PYTHON ?= python3
+BIN := .venv/bin
+PRESET ?= quick
+
+.PHONY: sweep test check format clean
+
+sweep: .venv/.run
+	$(BIN)/bptt sweep $(PRESET) --resume
+
+test: .venv/.test
+	$(BIN)/pytest
+
+check: .venv/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_layers.py
+
+format: .venv/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+.venv/.made:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.run: .venv/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.test: .venv/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[test]
+	touch $@
+
+.venv/.check: .venv/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[test,check]
+	touch $@
