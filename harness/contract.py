@@ -79,6 +79,31 @@ class Shape:
     saved_fused: float  # the same for one step of its fused kernel
     item_bytes: int  # bytes of one number
 
+    @property
+    def states(self) -> int:
+        """Return how many numbers one (T, B, H) tensor holds."""
+        return self.length * self.batch_size * self.hidden_size
+
+    @property
+    def forward_flops(self) -> float:
+        """Return the FLOPs of the forward pass's matrix products: 2kH(I + H) + 2HO a step."""
+        per_step = self.gates * (self.input_size + self.hidden_size) + self.output_size
+        return 2.0 * self.states * per_step
+
+    @property
+    def backward_flops(self) -> float:
+        """Return those of the backward pass: twice the forward's, less dL/dx, which none needs."""
+        return 2.0 * self.forward_flops - 2.0 * self.states * self.gates * self.input_size
+
+    @property
+    def loss_bytes(self) -> float:
+        """Return what the loss of every step keeps: the stacked outputs and one (T, B, O) tensor.
+
+        The (T, B, O) tensor is the softmax of a cross entropy or the residual of a square.
+        """
+        predictions = self.length * self.batch_size * self.output_size
+        return float(self.item_bytes) * (self.states + predictions)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -101,10 +126,6 @@ class GradientMethod(ABC):
 
     def exact(self, length: int) -> bool:
         """Return whether the gradient equals full BPTT's over `length` steps, up to rounding."""
-        return False
-
-    def unbiased(self) -> bool:
-        """Return whether a stochastic gradient is right on average."""
         return False
 
     def supports(self, model: Model) -> str | None:
@@ -135,7 +156,7 @@ class GradientMethod(ABC):
         """Return the window's gradient and the carry for the next window, free of any graph."""
 
 
-class Clip(ABC):
+class Clip:
     """A change made to gradients before the optimizer sees them; the identity by default."""
 
     uses_hidden: ClassVar[bool] = False  # needs a method that is `hooked`

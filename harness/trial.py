@@ -71,9 +71,7 @@ class MemoryProtocol:
 
 @dataclass(frozen=True, slots=True)
 class GradientsProtocol:
-    """How much of the gradient is looked at."""
-
-    draws: int = 16  # of a stochastic method
+    """A gradients trial is one comparison with the oracle; it has nothing to set."""
 
 
 @dataclass(frozen=True, slots=True)

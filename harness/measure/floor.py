@@ -1,0 +1,44 @@
+"""The floor under every method: the same matrix products with nothing around them.
+
+One sequence of full BPTT needs, forward, X Wᵀ for all steps at once and T products h Rᵀ that must
+follow one another; backward T products dA R, then dAᵀ X and dAᵀ H at once; and three products of
+the readout. No exact gradient taken step by step can be had faster from the same library.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from harness.rig import Rig
+
+
+def floor_sample(rig: Rig) -> float:
+    """Return the seconds that one sequence's bare products take."""
+    shape = rig.shape()
+    steps, batch, hidden = shape.length, shape.batch_size, shape.hidden_size
+    stacked = shape.gates * hidden  # kH
+
+    def full(*sizes: int) -> torch.Tensor:
+        return torch.full(sizes, 1e-3, device=rig.device, dtype=rig.dtype)
+
+    x, h = full(steps * batch, shape.input_size), full(steps, batch, hidden)
+    w, r = full(stacked, shape.input_size), full(stacked, hidden)
+    d_out, v = full(steps * batch, shape.output_size), full(shape.output_size, hidden)
+    a, forward, backward = full(steps, batch, stacked), full(batch, stacked), full(batch, hidden)
+    flat_h, flat_a = h.view(-1, hidden), a.view(-1, stacked)
+    rig.synchronize()
+    start = time.perf_counter()
+    x @ w.T  # (T B, kH)
+    for t in range(steps):
+        torch.mm(h[t], r.T, out=forward)
+    flat_h @ v.T  # (T B, O)
+    d_out @ v  # (T B, H)
+    d_out.T @ flat_h
+    for t in range(steps):
+        torch.mm(a[t], r, out=backward)
+    flat_a.T @ x
+    flat_a.T @ flat_h
+    rig.synchronize()
+    return time.perf_counter() - start

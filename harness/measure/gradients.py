@@ -1,0 +1,157 @@
+"""How right a gradient is, how far back it reaches, and whether it vanishes or explodes.
+
+On frozen parameters, everything in float64 on the same batch for all methods. Values: claim,
+agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, definition_error, applied,
+dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness import oracle
+from harness.contract import Batch, Gradient, GradientMethod, Gradients
+from harness.registry import Registry
+from harness.rig import Rig, build
+
+TOLERANCE = 1e-10  # rounding in float64 stays under 1e-14 a step; a wrong term is above 1e-6
+PROFILE_POINTS = 128  # log-spaced: more cannot be seen in a plot
+DEFINITION_STEPS = 20_000  # steps of adjoints that the check of a definition may cost
+VANISHING = 1e-3  # of the gradient at lag 0 is left at the longest lag
+EXPLODING = 1e3  # times the gradient at lag 0
+
+
+def measure(rig: Rig, registry: Registry) -> dict[str, Any]:
+    """Return the comparison with the oracle and the oracle's own lag profile."""
+    double = build(rig.trial, registry, "float64")
+    batch = double.batch()
+    exact = oracle.exact_gradient(double.model, batch)
+    bare, _ = method_gradient(double.without_clips(), batch)
+    _, applied = method_gradient(double, batch)
+    own, _ = method_gradient(rig.without_clips(), rig.batch())
+    length, method = len(batch), rig.method
+    whole = compare(bare.params, exact.params)
+    claims_exact = method.exact(length)
+    definition = None if claims_exact else definition_error(double, batch, bare)
+    error = whole["relative_error"] if claims_exact else definition
+    return {
+        "claim": "exact" if claims_exact else "biased",
+        "agrees": None if error is None else bool(error <= TOLERANCE),
+        "tolerance": TOLERANCE,
+        "exact_norm": _norm(exact.params),
+        **whole,
+        "groups": {
+            name: compare({name: bare.params[name]}, {name: grad})
+            for name, grad in exact.params.items()
+        },
+        "definition_error": definition,
+        "applied": compare(applied, exact.params),
+        "dtype_relative_error": compare(own.params, exact.params)["relative_error"],
+        "reach": reach(method, length),
+        **lag_profile(oracle.lag_norms(double.model, batch)),
+    }
+
+
+def method_gradient(rig: Rig, batch: Batch) -> tuple[Gradient, Gradients]:
+    """Return the sequence's gradient, and what the clips leave of it; no parameter moves."""
+    seen: list[tuple[Gradient, Gradients]] = []
+    drive = rig.drive(observe=lambda gradient, clipped: seen.append((gradient, clipped)))
+    drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
+    (found,) = seen
+    return found
+
+
+def compare(got: Gradients, want: Gradients) -> dict[str, float | None]:
+    """Return relative error, cosine and norm ratio; null where a norm is 0 or not finite."""
+    a, b = _flat(got), _flat(want)
+    norms = float(a.norm()), float(b.norm())
+    error = float((a - b).norm())
+    if norms[1] == 0.0:
+        return {"relative_error": 0.0 if error == 0.0 else None, "cosine": None, "norm_ratio": None}
+    cosine = float(a @ b) / (norms[0] * norms[1]) if norms[0] > 0 else None
+    found = {
+        "relative_error": error / norms[1],
+        "cosine": cosine,
+        "norm_ratio": norms[0] / norms[1],
+    }
+    return {key: _finite(value) for key, value in found.items()}
+
+
+def definition_error(rig: Rig, batch: Batch, found: Gradient) -> float | None:
+    """Return how far a truncated gradient is from its own definition; None: not defined so.
+
+    The definition is the sum of the lags that the method keeps, from the oracle. Where that would
+    cost more than DEFINITION_STEPS steps it is left to `bptt check`, which tries shorter sequences.
+    """
+    rectangles = rig.method.keeps(len(batch))
+    if rectangles is None or sum(e - back for _, e, back in rectangles) > DEFINITION_STEPS:
+        return None
+    want = oracle.kept_gradient(rig.model, batch, rectangles)
+    return compare(found.params, want.params)["relative_error"]
+
+
+def reach(method: GradientMethod, length: int) -> int | None:
+    """Return the longest lag, in steps, at which the method sends any gradient back."""
+    rectangles = method.keeps(length)
+    return rectangles and max(last - 1 - back for _, last, back in rectangles)
+
+
+def lag_profile(norms: Tensor) -> dict[str, Any]:
+    """Return the profile over the batch of ‖dL_s/ds_{s−k}‖, (lags, B), with its verdict."""
+    values = norms.numpy()
+    lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
+    lags = np.unique(np.geomspace(1, len(median), PROFILE_POINTS).round().astype(int)) - 1
+    verdict, rule = judge(median)
+    return {
+        "lag_profile": {
+            "lag": lags.tolist(),
+            "lower": lower[lags].tolist(),
+            "median": median[lags].tolist(),
+            "upper": upper[lags].tolist(),
+        },
+        "horizon_90": horizon(median, 0.1),
+        "horizon_99": horizon(median, 0.01),
+        "verdict": verdict,
+        "rule": rule,
+    }
+
+
+def horizon(profile: np.ndarray[Any, np.dtype[np.float64]], left: float) -> int | None:
+    """Return how many lags hold all but the share `left` of the profile; null if not finite."""
+    total = profile.sum()
+    if not np.isfinite(total) or total == 0:
+        return None
+    beyond = total - np.cumsum(profile)  # after lags 0..k
+    return int(np.argmax(beyond <= left * total)) + 1
+
+
+def judge(profile: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[str, str]:
+    """Return vanishing, stable, exploding or nonfinite, and the sentence that says why."""
+    if not np.isfinite(profile).all():
+        return "nonfinite", f"dL/ds is not finite {int(np.argmin(np.isfinite(profile)))} steps back"
+    lag = len(profile) - 1
+    if profile[0] == 0:
+        return "vanishing", "dL/ds is 0 already at the loss"
+    ratio = profile[-1] / profile[0]
+    said = f"{lag} steps back dL/ds is {ratio:.2g} times what it is at the loss"
+    if ratio < VANISHING:
+        return "vanishing", f"{said}: below {VANISHING:g}"
+    if ratio > EXPLODING:
+        return "exploding", f"{said}: above {EXPLODING:g}"
+    return "stable", f"{said}: between {VANISHING:g} and {EXPLODING:g}"
+
+
+def _flat(grads: Gradients) -> Tensor:
+    return torch.cat([grad.detach().double().cpu().flatten() for grad in grads.values()])
+
+
+def _norm(grads: Gradients) -> float | None:
+    return _finite(float(_flat(grads).norm()))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

@@ -1,0 +1,136 @@
+"""How much memory a training sequence needs: exact tensor bytes from the allocator's own events.
+
+Values: static_bytes (parameters, gradients, optimizer), batch_bytes, kept_bytes (alive when the
+backward pass begins, beyond static and batch; the largest over windows), peak_bytes (the most
+alive at once, everything counted), resident_peak_bytes (the operating system's view of the first
+sequence; null off Linux), theory.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from harness.contract import Batch
+from harness.rig import Rig
+
+MARK = "bptt: a backward pass begins"
+CLEAR_PEAK = "5"  # what proc(5) says to write to clear_refs to reset VmHWM
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Bytes beyond what was alive before the sequence."""
+
+    kept_bytes: int
+    peak_bytes: int
+
+
+def measure(rig: Rig) -> dict[str, Any]:
+    """Return the memory of one training sequence, after a first one that allocates what stays."""
+    optimizer = rig.optimizer(learning_rate=0.0)
+    drive = rig.drive(optimizer)
+    batch = rig.batch()
+
+    def sequence() -> None:
+        drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
+
+    with resident_peak() as resident:
+        sequence()
+    static = static_bytes(rig, optimizer)
+    traced = trace_cpu(rig, sequence) if rig.device.type == "cpu" else trace_device(rig, sequence)
+    theory = rig.theory()
+    return {
+        "static_bytes": static,
+        "batch_bytes": batch_bytes(batch),
+        "kept_bytes": traced.kept_bytes,
+        "peak_bytes": static + batch_bytes(batch) + traced.peak_bytes,
+        "resident_peak_bytes": resident[0] if resident else None,
+        "theory": theory and asdict(theory),
+    }
+
+
+def batch_bytes(batch: Batch) -> int:
+    """Return the bytes of a batch's three tensors."""
+    return sum(part.nbytes for part in (batch.inputs, batch.targets, batch.weights))
+
+
+def static_bytes(rig: Rig, optimizer: torch.optim.Optimizer) -> int:
+    """Return the bytes that stay from sequence to sequence."""
+    params = list(rig.model.parameters())
+    states = [
+        value
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, torch.Tensor)
+    ]
+    grads = [param.grad for param in params if param.grad is not None]
+    return sum(tensor.nbytes for tensor in itertools.chain(params, grads, states))
+
+
+def trace_cpu(rig: Rig, sequence: Any) -> Traced:
+    """Return the CPU allocator's account of `sequence`, from its events."""
+
+    def mark() -> None:
+        with record_function(MARK):
+            pass
+
+    rig.model.on_backward = mark
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            sequence()
+    finally:
+        rig.model.on_backward = None
+    session = profiler.profiler
+    assert session is not None, "a profiler that has run holds its session"
+    live = kept = peak = 0
+    events = [e for e in session.kineto_results.events() if e.name() in ("[memory]", MARK)]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.name() == MARK:
+            kept = max(kept, live)
+        else:
+            live += event.nbytes()
+            peak = max(peak, live)
+    return Traced(kept, peak)
+
+
+def trace_device(rig: Rig, sequence: Any) -> Traced:
+    """Return the accelerator allocator's own peaks over `sequence`."""
+    rig.synchronize()
+    before = torch.accelerator.memory_allocated(rig.device)
+    torch.accelerator.reset_peak_memory_stats(rig.device)
+    kept = [0]
+    rig.model.on_backward = lambda: kept.append(torch.accelerator.memory_allocated(rig.device))
+    try:
+        sequence()
+        rig.synchronize()
+    finally:
+        rig.model.on_backward = None
+    peak = torch.accelerator.max_memory_allocated(rig.device)
+    return Traced(max(0, max(kept) - before), peak - before)
+
+
+@contextmanager
+def resident_peak() -> Iterator[list[int]]:
+    """Put into the list how far the resident set rose inside; leave it empty off Linux."""
+    found: list[int] = []
+    status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not clear.exists():
+        yield found
+        return
+    clear.write_text(CLEAR_PEAK)
+    before = _kibibytes(status.read_text(), "VmRSS")
+    yield found
+    found.append(1024 * (_kibibytes(status.read_text(), "VmHWM") - before))
+
+
+def _kibibytes(status: str, field: str) -> int:
+    line = next(line for line in status.splitlines() if line.startswith(field + ":"))
+    return int(line.split()[1])

@@ -1,0 +1,84 @@
+"""Measures one trial in this process, and turns whatever happens into its record."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness import environment
+from harness.measure import gradients, memory, speed, training
+from harness.registry import Registry
+from harness.rig import Rig, Skipped, build
+from harness.trial import Record, Trial
+
+Measure = Callable[[Rig, Registry], dict[str, Any]]
+MEASURES: Mapping[str, Measure] = {
+    "speed": lambda rig, _: speed.measure(rig),
+    "memory": lambda rig, _: memory.measure(rig),
+    "gradients": gradients.measure,
+    "training": lambda rig, _: training.measure(rig),
+}
+# What the CPU and CUDA allocators say when there is no more; torch has no class for the first.
+NO_MEMORY = re.compile(r"can't allocate memory|out of memory|Cannot allocate memory", re.IGNORECASE)
+LAST_LINES = 12  # of a traceback: where it happened and what was said
+
+
+def run_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `run`'s record as plain data; what the executors call in a fresh process."""
+    return run(Trial.from_json(data)).to_json()
+
+
+def run(trial: Trial) -> Record:
+    """Return the trial's record, whatever happens short of the process's end."""
+    started = time.time()
+    status, reason, advice, values = _attempt(trial)
+    return Record(
+        trial=trial,
+        status=status,
+        reason=reason,
+        advice=advice,
+        values=values,
+        environment=environment.describe(),
+        started=started,
+        ended=time.time(),
+    )
+
+
+def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
+    """Return status, reason, advice and values."""
+    rig: Rig | None = None
+    try:
+        torch.set_num_threads(trial.threads)
+        registry = Registry.scan([Path(file) for file in trial.plugins])
+        rig = build(trial, registry)
+        return "done", "", "", MEASURES[trial.measurement](rig, registry)
+    except Skipped as skipped:
+        return "skipped", str(skipped), "leave this combination out with [[exclude]]", {}
+    except training.Diverged as diverged:
+        advice = "lower learning_rate, or add a clip: clip = [{ use = 'norm', max_norm = 1.0 }]"
+        return "nonfinite", str(diverged), advice, diverged.values
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return "oom", _memory_reason(error, rig), _memory_advice(), {}
+    except Exception as error:
+        if isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)):
+            return "oom", _memory_reason(error, rig), _memory_advice(), {}
+        lines = traceback.format_exc().rstrip().splitlines()[-LAST_LINES:]
+        reason = f"{type(error).__name__}: {error}\n" + "\n".join(lines)
+        return "failed", reason, "a bug in a plugin or in the harness; the trace names the line", {}
+
+
+def _memory_reason(error: BaseException, rig: Rig | None) -> str:
+    asked = str(error).splitlines()[0] if str(error) else "an allocation failed"
+    theory = rig.theory() if rig is not None else None
+    predicted = f"; theory: {theory.kept_bytes:.3g} bytes kept for backward" if theory else ""
+    return f"{asked}{predicted}"
+
+
+def _memory_advice() -> str:
+    return "raise [limits] memory, shorten the sequence, or use a method that keeps less"

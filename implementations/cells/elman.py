@@ -1,0 +1,39 @@
+"""The simple recurrent network: hₜ = tanh(W_h hₜ₋₁ + W_x xₜ + b).
+
+Source: Elman (1990), Finding structure in time.
+Cost: kH(H + I) weights with k = 1; autograd keeps one (B, H) tensor a step, since tanh' = 1 − h².
+It cannot hold information for long: the gradient shrinks or grows by W_h at every step.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract import Cell, State
+
+
+class Elman(Cell):
+    """tanh of a linear map of input and last output."""
+
+    parts = 1
+    gates = 1
+    fused = True
+    saved_step = 1.0
+    saved_fused = 1.0
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.rnn = nn.RNN(input_size, hidden_size)
+
+    def advance(self, x: Tensor, state: State) -> State:
+        """Return (h,)."""
+        rnn = self.rnn
+        return (
+            torch.rnn_tanh_cell(
+                x, state[0], rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
+            ),
+        )
+
+    def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return every h and the last state from torch's fused kernel."""
+        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
+        return outputs, (last[0],)
