@@ -1,0 +1,159 @@
+"""The numbers behind the answer, one table a question: speed, memory, gradients, training."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from harness.report import pairs
+from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
+from harness.report.tables import agreement
+from harness.report.units import MISSING, RATIO, SECONDS
+
+DISAGREEMENT = 0.05  # theory and measurement further apart than this are flagged (MEASURING)
+KEYS = [*pairs.POINT, "implementation"]
+
+
+def tables(frame: pd.DataFrame) -> tuple[Table, ...]:
+    """Return the tables that have rows: what was not measured has no table."""
+    made = (speed(frame), memory(frame), gradients(frame), training(frame))
+    return tuple(table for table in made if len(table.data))
+
+
+def speed(frame: pd.DataFrame) -> Table:
+    """Return times with intervals over blocks, and the paired ratio to the baseline."""
+    data = _ranged(pairs.estimates(frame, "seconds_per_sequence"), "seconds_per_sequence")
+    ratio = _ranged(pairs.ratios(frame, "seconds_per_sequence"), "time_ratio")
+    ratio = ratio.drop(columns=["blocks", "confidence"])
+    data = data.merge(ratio, on=KEYS, how="left")
+    others = ["seconds_per_step", "seconds_per_update", "floor_ratio", "first_seconds"]
+    data = data.merge(_medians(frame, others), on=KEYS, how="left")
+    columns = (
+        *_where(frame),
+        ranged("seconds_per_sequence", "time per sequence", SECONDS),
+        metric("seconds_per_step"),
+        metric("seconds_per_update"),
+        ranged("time_ratio", "time / baseline", RATIO),
+        word("verdict"),
+        metric("floor_ratio"),
+        metric("first_seconds"),
+    )
+    note = (
+        "A sequence is a batch of B; a step is one time index of one of them (T by B). The floor"
+        " is the same matrix products with nothing around them, timed in the same trial."
+    )
+    return Table("speed", "How long does a sequence take?", note, _ordered(data, frame), columns)
+
+
+def memory(frame: pd.DataFrame) -> Table:
+    """Return the four figures of memory beside what theory says is kept."""
+    names = ["peak_bytes", "static_bytes", "batch_bytes", "kept_bytes", "theory_kept_bytes"]
+    data = _medians(frame, names)
+    data["kept_over_theory"] = data["kept_bytes"] / data["theory_kept_bytes"]
+    columns = (
+        *_where(frame),
+        *(metric(name) for name in names),
+        Column("kept / theory", _theory_text),
+    )
+    share = f"{DISAGREEMENT:.0%}".replace("%", " %")
+    note = f"Exact tensor bytes. Beyond {share} from theory the ratio is marked with “!”."
+    return Table("memory", "What does it keep in memory?", note, _ordered(data, frame), columns)
+
+
+def gradients(frame: pd.DataFrame) -> Table:
+    """Return every method's gradient against the float64 oracle."""
+    names = ["cosine", "relative_error", "norm_ratio", "applied_cosine", "dtype_relative_error"]
+    names += ["reach_steps", "horizon_90_steps", "horizon_99_steps"]
+    data = _medians(frame, names)
+    known = frame[frame["measurement"] == "gradients"]
+    rows = [
+        {**named, "claim": group["claim"].iloc[0], "agrees": agreement(list(group["agrees"]))}
+        | {"verdict": " / ".join(sorted({str(v) for v in group["verdict"].dropna()}))}
+        for named, group in pairs.groups(known[known["status"] == "done"], KEYS)
+    ]
+    words = pd.DataFrame(rows, columns=[*KEYS, "claim", "agrees", "verdict"])
+    data = data.merge(words.astype({"agrees": "object"}), on=KEYS, how="left")
+    columns = (
+        *_where(frame),
+        word("claim"),
+        Column("agrees with itself", _agrees_text, numeric=False),
+        *(metric(name) for name in names[:6]),
+        word("verdict", "stability"),
+    )
+    note = (
+        "Against full BPTT in float64 on frozen parameters. “Agrees” means that the method gives"
+        " what its own definition says: biased by design is no bug, disagreeing is."
+    )
+    return Table("gradients", "Which gradient is right?", note, _ordered(data, frame), columns)
+
+
+def training(frame: pd.DataFrame) -> Table:
+    """Return final scores beside the trivial predictor's, and whether the task was solved."""
+    names = ["final_score", "trivial_score", "solved_score", "solved_at_sequence", "clipped_share"]
+    names += ["updates", "nonfinite_updates", "training_seconds", "parameters"]
+    data = _medians(frame, names)
+    known = frame[(frame["measurement"] == "training") & frame["score_name"].notna()]
+    words = known.drop_duplicates(KEYS)[[*KEYS, "score_name", "score_better", "trivial_formula"]]
+    data = data.merge(words, on=KEYS, how="left")
+    columns = (
+        *_where(frame),
+        word("score_name", "score"),
+        metric("final_score"),
+        metric("trivial_score"),
+        Column("learned", _learned_text, numeric=False),
+        metric("clipped_share"),
+        metric("updates"),
+        metric("nonfinite_updates"),
+        metric("training_seconds"),
+    )
+    note = "Medians over blocks. The trivial predictor learns nothing; its formula is in the CSV."
+    return Table("training", "Which one still learns?", note, _ordered(data, frame), columns)
+
+
+def _where(frame: pd.DataFrame) -> tuple[Column, ...]:
+    names = pairs.varying(frame)
+    kept = [name for name in pairs.SETTING if name in names]
+    return (*axes([*kept, "sequence_length"]), word("implementation"))
+
+
+def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return medians over blocks of metrics that one measurement gives."""
+    known = frame[(frame["status"] == "done") & frame[names].notna().any(axis=1)]
+    medians: pd.DataFrame = known.groupby(KEYS, sort=True, as_index=False)[names].median()
+    return medians
+
+
+def _ranged(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    names = {"estimate": key, "low": f"{key}_low", "high": f"{key}_high", "count": "blocks"}
+    return table.rename(columns=names)
+
+
+def _ordered(data: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by setting and length, implementations in the report's order."""
+    rank = {name: place for place, name in enumerate(pairs.series_order(frame))}
+    ranked = data.assign(_rank=data["implementation"].map(rank))
+    return ranked.sort_values([*pairs.POINT, "_rank"]).drop(columns="_rank").reset_index(drop=True)
+
+
+def _theory_text(row: Row) -> str:
+    ratio = row["kept_over_theory"]
+    apart = math.isfinite(ratio) and abs(ratio - 1) > DISAGREEMENT
+    return RATIO.text(ratio) + (" !" if apart else "")
+
+
+def _agrees_text(row: Row) -> str:
+    if is_missing(row["agrees"]):
+        return MISSING
+    return "yes" if row["agrees"] else "NO: DISAGREES"
+
+
+def _learned_text(row: Row) -> str:
+    """Return whether the score beats the trivial predictor's, and whether it solves the task."""
+    score, trivial, solved = row["final_score"], row["trivial_score"], row["solved_score"]
+    if not (math.isfinite(score) and math.isfinite(trivial)):
+        return MISSING
+    sign = 1.0 if row["score_better"] == "higher" else -1.0
+    if math.isfinite(solved) and sign * (score - solved) >= 0:
+        return "solved"
+    return "better than trivial" if sign * (score - trivial) > 0 else "not yet"

@@ -1,0 +1,250 @@
+"""What each number means: one table of metrics, and one tidy row per trial.
+
+The frame holds base units (seconds, bytes, shares of 1) under keys that name them; its index is
+the record's place in the sequence it was made from. `units.py` is the only writer of units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from harness.report.units import BYTES, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
+from harness.stats import median_interval
+from harness.trial import Record, Trial
+
+Values = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a trial: where it stands in the frame, and how it is shown."""
+
+    key: str  # the frame's column, in base units; also the heading in a CSV
+    label: str  # the heading and axis label a reader sees
+    unit: Unit
+    better: Literal["lower", "higher", ""] = ""
+
+    def text(self, value: float) -> str:
+        """Return the number as a reader sees it."""
+        return self.unit.text(value)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("seconds_per_sequence", "time per sequence", SECONDS, "lower"),
+    Metric("seconds_per_step", "time per step", SECONDS, "lower"),  # of one of the B sequences
+    Metric("seconds_per_update", "time per update", SECONDS, "lower"),
+    Metric("first_seconds", "first sequence", SECONDS, "lower"),
+    Metric("floor_seconds", "matrix products alone", SECONDS),
+    Metric("floor_ratio", "time / floor", RATIO, "lower"),
+    Metric("forward_seconds", "forward", SECONDS, "lower"),
+    Metric("backward_seconds", "backward", SECONDS, "lower"),
+    Metric("clip_seconds", "clip", SECONDS, "lower"),
+    Metric("optimizer_seconds", "optimizer", SECONDS, "lower"),
+    Metric("samples", "samples", COUNT),
+    Metric("noise", "noise", SHARE, "lower"),  # half the median's interval, over the median
+    Metric("load_before", "load before", PLAIN),
+    Metric("theory_flops", "theory: work", FLOPS),
+    Metric("static_bytes", "static", BYTES, "lower"),
+    Metric("batch_bytes", "batch", BYTES, "lower"),
+    Metric("kept_bytes", "kept for backward", BYTES, "lower"),
+    Metric("peak_bytes", "peak memory", BYTES, "lower"),
+    Metric("resident_peak_bytes", "resident peak", BYTES, "lower"),
+    Metric("theory_kept_bytes", "theory: kept", BYTES),
+    Metric("theory_peak_bytes", "theory: static + batch + kept", BYTES),
+    Metric("cosine", "gradient cosine", PLAIN, "higher"),
+    Metric("relative_error", "relative error", PLAIN, "lower"),
+    Metric("norm_ratio", "gradient norm / exact norm", RATIO),
+    Metric("applied_cosine", "cosine after clips", PLAIN, "higher"),
+    Metric("dtype_relative_error", "error from dtype", PLAIN, "lower"),
+    Metric("reach_steps", "reach", COUNT, "higher"),
+    Metric("horizon_90_steps", "90 % horizon", COUNT),
+    Metric("horizon_99_steps", "99 % horizon", COUNT),
+    Metric("final_score", "final score", PLAIN),
+    Metric("trivial_score", "trivial predictor", PLAIN),
+    Metric("solved_score", "solved from", PLAIN),
+    Metric("solved_at_sequence", "solved at sequence", COUNT, "lower"),
+    Metric("clipped_share", "updates clipped", SHARE),
+    Metric("updates", "updates", COUNT),
+    Metric("nonfinite_updates", "non-finite updates", COUNT, "lower"),
+    Metric("training_seconds", "training time", SECONDS, "lower"),
+    Metric("parameters", "parameters", COUNT),
+)
+BY_KEY: Mapping[str, Metric] = MappingProxyType({metric.key: metric for metric in METRICS})
+
+IDENTITY = [
+    "id",
+    "results",
+    "status",
+    "reason",
+    "advice",
+    "measurement",
+    "block",
+    "implementation",
+    "gradient",
+    "clips",
+    "baseline",
+    "cell",
+    "task",
+    "sequence_length",
+    "hidden_size",
+    "batch_size",
+    "device",
+    "dtype",
+    "threads",
+    "update",
+    "optimizer",
+    "learning_rate",
+    "node",
+]
+WORDS = [
+    "claim",
+    "agrees",
+    "verdict",
+    "rule",
+    "score_name",
+    "score_better",
+    "trivial_formula",
+    "flags",
+    "stop_reason",
+]
+COLUMNS: tuple[str, ...] = (*IDENTITY, *WORDS, *BY_KEY)
+
+
+def frame(records: Sequence[Record], results: str = "") -> pd.DataFrame:
+    """Return one row per record; `results` names the folder that they came from."""
+    table = pd.DataFrame([_row(record, results) for record in records], columns=list(COLUMNS))
+    return table.astype({**dict.fromkeys(BY_KEY, float), "baseline": bool})
+
+
+def _row(record: Record, results: str) -> Row:
+    trial = record.trial
+    row = _identity(trial)
+    row |= {"results": results, "status": record.status, "reason": record.reason}
+    row |= {"advice": record.advice, "node": record.node}
+    if record.values:
+        row |= _READERS[trial.measurement](record.values, trial)
+    return row
+
+
+def _identity(trial: Trial) -> Row:
+    implementation = trial.implementation
+    return {
+        "id": trial.id,
+        "measurement": trial.measurement,
+        "block": trial.block,
+        "implementation": implementation.label or str(implementation.gradient),
+        "gradient": str(implementation.gradient),
+        "clips": " + ".join(map(str, implementation.clips)),
+        "baseline": implementation.baseline,
+        "cell": str(trial.cell),
+        "task": str(trial.task),
+        "sequence_length": trial.sequence_length,
+        "hidden_size": trial.hidden_size,
+        "batch_size": trial.batch_size,
+        "device": trial.device,
+        "dtype": trial.dtype,
+        "threads": trial.threads,
+        "update": trial.update,
+        "optimizer": trial.optimizer,
+        "learning_rate": trial.learning_rate,
+    }
+
+
+def _speed(values: Values, trial: Trial) -> Row:
+    seconds = _median(values.get("sample_seconds"))
+    floor = _median(values.get("floor_seconds"))
+    phases = values.get("phase_seconds") or {}
+    return {
+        "seconds_per_sequence": seconds,
+        "seconds_per_step": seconds / (trial.sequence_length * trial.batch_size),
+        "seconds_per_update": seconds / (values.get("updates_per_sequence") or math.nan),
+        "first_seconds": _float(values.get("first_seconds")),
+        "floor_seconds": floor,
+        "floor_ratio": seconds / floor,
+        "samples": len(values.get("sample_seconds") or ()),
+        "noise": _noise(values.get("sample_seconds")),
+        "load_before": _float(values.get("load_before")),
+        "theory_flops": _theory(values, "flops"),
+        "flags": ", ".join(values.get("flags") or ()),
+        "stop_reason": values.get("stop_reason"),
+        **{f"{name}_seconds": _float(phases.get(name)) for name in PHASES},
+    }
+
+
+def _memory(values: Values, trial: Trial) -> Row:
+    names = ["static_bytes", "batch_bytes", "kept_bytes", "peak_bytes", "resident_peak_bytes"]
+    row = {name: _float(values.get(name)) for name in names}
+    kept = _theory(values, "kept_bytes")
+    peak = row["static_bytes"] + row["batch_bytes"] + kept
+    return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak}
+
+
+def _gradients(values: Values, trial: Trial) -> Row:
+    names = ["cosine", "relative_error", "norm_ratio", "dtype_relative_error"]
+    return {
+        **{name: _float(values.get(name)) for name in names},
+        "applied_cosine": _float((values.get("applied") or {}).get("cosine")),
+        "reach_steps": _float(values.get("reach")),
+        "horizon_90_steps": _float(values.get("horizon_90")),
+        "horizon_99_steps": _float(values.get("horizon_99")),
+        **{name: values.get(name) for name in ("claim", "agrees", "verdict", "rule")},
+    }
+
+
+def _training(values: Values, trial: Trial) -> Row:
+    plain = [
+        "final_score",
+        "trivial_score",
+        "solved_score",
+        "updates",
+        "nonfinite_updates",
+        "parameters",
+    ]
+    words = ["score_name", "score_better", "trivial_formula"]
+    seconds = values.get("seconds") or [math.nan]
+    return {
+        **{name: _float(values.get(name)) for name in plain},
+        **{name: values.get(name) for name in words},
+        "solved_at_sequence": _float(values.get("solved_at")),
+        "clipped_share": _float(values.get("clipped_fraction")),
+        "training_seconds": _float(seconds[-1]),
+    }
+
+
+PHASES = ("forward", "backward", "clip", "optimizer")
+_READERS: Mapping[str, Callable[[Values, Trial], Row]] = MappingProxyType(
+    {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training}
+)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _finite(samples: Sequence[float | None] | None) -> list[float]:
+    return [value for value in map(_float, samples or ()) if math.isfinite(value)]
+
+
+def _median(samples: Sequence[float | None] | None) -> float:
+    finite = _finite(samples)
+    return float(np.median(finite)) if finite else math.nan
+
+
+def _noise(samples: Sequence[float | None] | None) -> float:
+    finite = _finite(samples)
+    if len(finite) < 2:
+        return math.nan
+    interval = median_interval(finite)
+    return (interval.high - interval.low) / 2 / interval.estimate
+
+
+def _theory(values: Values, name: str) -> float:
+    return _float((values.get("theory") or {}).get(name))

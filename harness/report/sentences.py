@@ -1,0 +1,85 @@
+"""The answer at one reference point in plain words, and no more than the intervals allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from harness import stats
+from harness.report.units import BYTES, RATIO, number
+
+BLOCKS_FOR_A_VERDICT = 6  # an exact 95 % interval needs them (MEASURING)
+SAME_MEMORY = 1.01  # within 1 %, two methods need the same
+Rows = Sequence[dict[str, Any]]
+
+
+def sentence(where: str, rows: Rows, margin: float) -> str:
+    """Return what to use at this point: time first, then the gradient, then memory."""
+    clauses = [_time(rows, margin), _bias(rows), _memory(rows), _disagreement(rows)]
+    return f"{where}: " + "; ".join(clause for clause in clauses if clause) + "."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _time(rows: Rows, margin: float) -> str:
+    base = next((row["implementation"] for row in rows if row["baseline"]), "")
+    timed = [row for row in rows if math.isfinite(row["time_ratio"])]
+    if not timed:
+        return "no time ratio, for nothing was timed in the same block as a baseline"
+    blocks = min(row["blocks"] for row in timed)
+    if any(row["confidence"] < stats.CONFIDENCE for row in timed):
+        ordered = sorted(timed, key=lambda row: float(row["time_ratio"]))
+        seen = [f"{row['implementation']} {RATIO.text(row['time_ratio'])}" for row in ordered]
+        plural = "block is" if blocks == 1 else "blocks are"
+        return (
+            f"no verdict on time, as {blocks} {plural} too few ({BLOCKS_FOR_A_VERDICT} are"
+            f" needed); seen so far, against {base}: {', '.join(seen)}"
+        )
+    return _fastest(timed, base, margin)
+
+
+def _fastest(timed: Rows, base: str, margin: float) -> str:
+    """Return the fastest, or those whose intervals overlap the fastest's."""
+    same = {"time_ratio": 1.0, "time_ratio_low": 1 / (1 + margin), "time_ratio_high": 1 + margin}
+    rivals = [*timed, {"implementation": base, **same}]
+    best = min(rivals, key=lambda row: float(row["time_ratio"]))
+    level = [row for row in rivals if row["time_ratio_low"] <= best["time_ratio_high"]]
+    names = [row["implementation"] for row in sorted(level, key=lambda row: row["time_ratio"])]
+    if names == [base]:
+        return f"nothing is faster than {base}"
+    if len(names) > 1:
+        return f"{listed(names)} cannot be told apart as the fastest"
+    ends = (best["time_ratio"], best["time_ratio_low"], best["time_ratio_high"])
+    return f"{names[0]} is fastest, at {RATIO.interval(*ends)} the time of {base}"
+
+
+def _bias(rows: Rows) -> str:
+    biased = [
+        f"{row['implementation']} {number(row['cosine'])}"
+        for row in rows
+        if row["claim"] == "biased" and math.isfinite(row["cosine"])
+    ]
+    return f"not the exact gradient, by cosine: {', '.join(biased)}" if biased else ""
+
+
+def _memory(rows: Rows) -> str:
+    known = [row for row in rows if math.isfinite(row["memory_ratio"])]
+    if len(known) < 2:
+        return ""
+    least = min(row["memory_ratio"] for row in known)
+    level = [row for row in known if row["memory_ratio"] <= least * SAME_MEMORY]
+    if len(level) == len(known):
+        return "all need the same memory"
+    names = listed([row["implementation"] for row in level])
+    verb = "needs" if len(level) == 1 else "need"
+    amount = f"{RATIO.text(least)} the baseline's, {BYTES.text(level[0]['peak_bytes'])}"
+    return f"{names} {verb} the least memory ({amount})"
+
+
+def _disagreement(rows: Rows) -> str:
+    wrong = [row["implementation"] for row in rows if row["agrees"] is False]
+    return f"{listed(wrong)} DISAGREES with the float64 oracle: a bug, not a trade" if wrong else ""
