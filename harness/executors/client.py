@@ -1,0 +1,140 @@
+"""A fork server as its users see it: started, asked, and told apart from its children's faults."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+from harness.executors.protocol import Channel, Report, Request
+
+LOG_BYTES = 4096  # of what a fork server said, the end is shown
+PATIENCE_SECONDS = 5.0  # for a process that was asked to end
+SERVER = "harness.executors.forkserver"
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ServerLost(Exception):
+    """A fork server ended, or never came up; the message is what it said last."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which a Python process imports what this one can import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+class Launch:
+    """A fork server's process: it ends with this object, or with the process that holds it.
+
+    The socket is there at once, so a client may connect while the imports go on.
+    """
+
+    def __init__(self, module: str, folder: str | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="bptt-"))  # for this user alone, mode 0700
+        self.path = str(self._folder / "socket")
+        with (
+            socket.socket(socket.AF_UNIX) as listener,
+            (self._folder / "log").open("wb") as log,
+        ):
+            listener.bind(self.path)
+            listener.listen(1)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", SERVER, str(listener.fileno()), module],
+                stdin=subprocess.PIPE,  # open as long as this process lives
+                stdout=log,
+                stderr=log,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # Ctrl-C at a terminal is not for it
+                cwd=folder,
+                env={
+                    **environment(),
+                    **dict.fromkeys(ONE_THREAD, "1"),
+                    "PYTHONUNBUFFERED": "1",  # the last words of a crash are kept
+                    "CUDA_VISIBLE_DEVICES": "",
+                },
+            )
+
+    def close(self) -> None:
+        """End the fork server and its children."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:  # still importing, or stopped
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Client:
+    """The one connection to a fork server; it ends when this is closed.
+
+    Raises:
+        ServerLost: it ended before it was ready.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._log = Path(path).with_name("log")
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(path)
+        except OSError as error:
+            connection.close()
+            raise self._lost("does not answer") from error
+        self._channel = Channel(connection)
+        self._waiting: dict[str, Future[Report]] = {}
+        self._lock = threading.Lock()
+        ready = self._channel.receive()
+        if ready is None:
+            self._channel.close()
+            self._channel.dispose()
+            raise self._lost("ended before it was ready")
+        self.pid: int = ready["pid"]
+        self.import_seconds: float = ready["import_seconds"]
+        self._reader = threading.Thread(target=self._read_reports, daemon=True)
+        self._reader.start()
+
+    def submit(self, request: Request) -> Future[Report]:
+        """Return the report to come; it raises ServerLost if the fork server ends before."""
+        future: Future[Report] = Future()
+        with self._lock:
+            self._waiting[request.key] = future
+        try:
+            self._channel.send(request.to_json())
+        except OSError:
+            self._lose(request.key)
+        if not self._reader.is_alive():
+            self._lose(request.key)
+        return future
+
+    def close(self) -> None:
+        """End the connection, and with it the fork server and its children."""
+        self._channel.close()
+        self._reader.join()
+        self._channel.dispose()
+
+    def _read_reports(self) -> None:
+        while (message := self._channel.receive()) is not None:
+            report = Report(**message)
+            with self._lock:
+                future = self._waiting.pop(report.key)
+            future.set_result(report)
+        for key in list(self._waiting):
+            self._lose(key)
+
+    def _lose(self, key: str) -> None:
+        with self._lock:
+            future = self._waiting.pop(key, None)
+        if future is not None:
+            future.set_exception(self._lost("ended"))
+
+    def _lost(self, how: str) -> ServerLost:
+        """Return the error, with the end of what the fork server itself printed."""
+        words = self._log.read_bytes()[-LOG_BYTES:] if self._log.exists() else b""
+        return ServerLost(f"the fork server {how}: {words.decode(errors='replace').strip()}")

@@ -1,0 +1,228 @@
+"""A process that has imported everything once, and forks a clean child for each request.
+
+Started as `python -m harness.executors.forkserver LISTENER MODULE` by `client.Launch`: LISTENER is
+the descriptor of a listening socket, MODULE is imported before the first request. It runs no
+operation and has one thread, because a child inherits the state of every lock but not the threads
+that hold them. It ends, and kills its children, when its one client or its starter is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from harness.executors import child
+from harness.executors.protocol import Report, Request, encode
+
+CHUNK_BYTES = 1 << 16  # what a pipe holds
+OUTPUT_BYTES = 1 << 14  # of a trial's output, the end is kept
+OUTPUT_LINES = 50
+
+
+@dataclass(slots=True)
+class Pipe:
+    """The reading end of what a child writes; keeps everything, or the last `keep` bytes."""
+
+    descriptor: int
+    keep: int | None = None
+    content: bytes = b""
+
+    def read(self) -> bool:
+        """Take in what is there, at most one chunk; return whether there was anything."""
+        try:
+            chunk = os.read(self.descriptor, CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        content = self.content + chunk
+        self.content = content if self.keep is None else content[-self.keep :]
+        return bool(chunk)
+
+
+@dataclass(slots=True)
+class Running:
+    """A child and what is known about it so far."""
+
+    request: Request
+    pid: int
+    exited: int  # pidfd, readable once the child is dead
+    answer: Pipe
+    output: Pipe
+    started: float
+    kernel_kills: int  # out-of-memory kills on this machine before it began
+    timed_out: bool = False
+    deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.request.seconds
+
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        """Return what must be closed when it is over."""
+        return self.exited, self.answer.descriptor, self.output.descriptor
+
+    def kill(self) -> None:
+        """End the child, and what it may have started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class Server:
+    """Requests in, reports out, many children at a time, in one thread."""
+
+    def __init__(self, client: socket.socket, starter: int) -> None:
+        self._client = client
+        self._received = b""
+        self._running: dict[int, Running] = {}
+        self._selector = selectors.PollSelector()  # not epoll: a fork would share it
+        self._watch(client.fileno(), self._read_requests)
+        self._watch(starter, self._stop)
+
+    def serve(self) -> NoReturn:
+        """Answer requests until the client or the starter is gone."""
+        while True:
+            for key, _ in self._selector.select(self._patience()):
+                if self._selector.get_map().get(key.fd) is key:  # not closed by one before it
+                    key.data()
+            for running in self._running.values():
+                if time.monotonic() >= running.deadline and not running.timed_out:
+                    running.timed_out = True
+                    running.kill()
+
+    def _watch(self, descriptor: int, react: Callable[[], object]) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ, react)
+
+    def _patience(self) -> float | None:
+        deadlines = [each.deadline for each in self._running.values() if not each.timed_out]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _read_requests(self) -> None:
+        chunk = self._client.recv(CHUNK_BYTES)
+        if not chunk:
+            self._stop()
+        *lines, self._received = (self._received + chunk).split(b"\n")
+        for line in lines:
+            self._start(Request.from_json(json.loads(line)))
+
+    def _start(self, request: Request) -> None:
+        answer, answers = os.pipe()
+        output, outputs = os.pipe()
+        started, kernel_kills, server = time.time(), _kernel_kills(), os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            for key in self._selector.get_map().values():
+                os.close(key.fd)
+            os.close(answer)
+            os.close(output)
+            child.live(request, server, answers, outputs)
+        with contextlib.suppress(OSError):  # it is dead already
+            os.setpgid(pid, pid)  # as the child does: whichever comes first
+        os.close(answers)
+        os.close(outputs)
+        os.set_blocking(answer, False)
+        os.set_blocking(output, False)
+        running = Running(
+            request=request,
+            pid=pid,
+            exited=os.pidfd_open(pid),
+            answer=Pipe(answer),
+            output=Pipe(output, keep=OUTPUT_BYTES),
+            started=started,
+            kernel_kills=kernel_kills,
+        )
+        self._running[pid] = running
+        self._watch(running.exited, lambda: self._finish(running))
+        self._watch(answer, lambda: self._read(running.answer))
+        self._watch(output, lambda: self._read(running.output))
+
+    def _read(self, pipe: Pipe) -> None:
+        if not pipe.read():
+            self._selector.unregister(pipe.descriptor)  # closed at the other end
+
+    def _finish(self, running: Running) -> None:
+        running.kill()  # the rest of its group, while the dead leader still keeps the number
+        running.answer.read()  # what was left in the pipe, which holds no more than a chunk
+        running.output.read()
+        report = _report(running)
+        for descriptor in running.descriptors:
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+            os.close(descriptor)
+        del self._running[running.pid]
+        self._client.sendall(encode(report.to_json()))
+
+    def _stop(self) -> NoReturn:
+        for running in self._running.values():
+            running.kill()
+            os.waitpid(running.pid, 0)
+        os._exit(0)
+
+
+def _report(running: Running) -> Report:
+    """Reap a dead child and return what became of it."""
+    _, status, usage = os.wait4(running.pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    answer = json.loads(running.answer.content) if code == 0 and running.answer.content else {}
+    killed_by = -code if code < 0 else None
+    starved = killed_by == signal.SIGKILL and _kernel_kills() > running.kernel_kills
+    return Report(
+        key=running.request.key,
+        result=answer.get("result"),
+        error=answer.get("error", ""),
+        out_of_memory=answer.get("out_of_memory", starved and not running.timed_out),
+        timed_out=running.timed_out,
+        signal=killed_by,
+        code=code if code >= 0 else None,
+        output=_last_lines(running.output.content),
+        peak_bytes=usage.ru_maxrss * 1024,
+        started=running.started,
+        ended=time.time(),
+    )
+
+
+def _last_lines(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").splitlines()[-OUTPUT_LINES:])
+
+
+def _kernel_kills() -> int:
+    """Return how many processes the kernel has killed for want of memory since it started."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0
+
+
+def main(listener: socket.socket, module: str) -> NoReturn:
+    """Import `module`, then serve the one client that connects."""
+    began = time.monotonic()
+    importlib.import_module(module)
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        sys.exit(f"importing {module} started {threads - 1} threads; a fork needs a process of one")
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page it looks at
+    waiting = selectors.PollSelector()
+    waiting.register(listener, selectors.EVENT_READ)
+    waiting.register(sys.stdin, selectors.EVENT_READ)
+    if sys.stdin in [key.fileobj for key, _ in waiting.select()]:
+        sys.exit("the starter was gone before a client came")
+    client, _ = listener.accept()
+    listener.close()
+    ready = {"pid": os.getpid(), "import_seconds": time.monotonic() - began}
+    client.sendall(encode(ready))
+    Server(client, sys.stdin.fileno()).serve()
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -1,0 +1,97 @@
+"""What is said to a fork server and what it answers, as JSON lines over a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of `target(payload)` in a fresh process, and the walls around it."""
+
+    key: str  # comes back in the report
+    target: str  # "module:function", from plain data to plain data
+    payload: Mapping[str, Any]
+    seconds: float  # wall time, after which the whole process group is killed
+    memory_bytes: int | None = None  # on top of what the fork server uses; None: all there is
+    cores: tuple[int, ...] = ()  # logical CPUs it may use; empty: those of the fork server
+    niceness: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)  # set in its environment
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Request:
+        """Return the request that `to_json` was called on."""
+        return cls(**{**data, "cores": tuple(data["cores"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a request: its result, or everything known about why there is none."""
+
+    key: str
+    result: Mapping[str, Any] | None = None
+    error: str = ""  # the exception that ended it, in one line
+    out_of_memory: bool = False  # by a MemoryError, or killed by a kernel that had none left
+    timed_out: bool = False
+    signal: int | None = None  # that killed it
+    code: int | None = None  # its exit code
+    output: str = ""  # the last lines it printed
+    peak_bytes: int = 0  # largest resident set, the fork server's share included
+    started: float = 0.0  # seconds since 1970
+    ended: float = 0.0
+    lost: str = ""  # why nothing is known: the fork server or its node ended first
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+class Channel:
+    """JSON messages, one a line, over a connected socket; any thread may send."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._lines = connection.makefile("rb")
+        self._sending = threading.Lock()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+        with self._sending:
+            self._socket.sendall(encode(message))
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message; None once the other end is gone."""
+        try:
+            line = self._lines.readline()
+        except OSError:
+            return None
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def close(self) -> None:
+        """Tell the other end that nothing follows, and wake a thread that waits here."""
+        with contextlib.suppress(OSError):  # the other end closed first
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def dispose(self) -> None:
+        """Give the descriptor back, once no thread receives any more."""
+        self._lines.close()
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Return the line that carries `message`."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,36 @@
+"""What a user chooses about where trials run, and the errors such a choice can end in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.trial import Trial
+
+OnStart = Callable[[Trial, str], None]  # told the trial, and the node, as it begins
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where trials run, and what runs them."""
+
+    address: str | None = None  # of a Ray cluster; None: a Ray of our own on this machine
+    target: str = "harness.worker:run_json"  # called in a fresh process: trial JSON -> record JSON
+    slots: int | None = None  # trials at a time on a node; None: one for each physical core
+
+    @property
+    def module(self) -> str:
+        """Return the module that a fork server imports before its first trial."""
+        return self.target.partition(":")[0]
+
+
+class ExecutorError(Exception):
+    """The trials could not be run at all; the message is for the user."""
+
+
+class NoSuchCluster(ExecutorError):
+    """There is no Ray cluster at the address."""
+
+
+def ignore(trial: Trial, node: str) -> None:
+    """Do nothing when a trial begins."""

@@ -1,0 +1,134 @@
+"""What trials may do to the process they run in; targets for the tests beside this file."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import harness.trial
+
+
+def echo(payload):
+    return {"pid": os.getpid(), "got": payload}
+
+
+def describe(payload):
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "affinity": sorted(os.sched_getaffinity(0)),
+        "niceness": os.nice(0),
+        "group": os.getpgid(0) == os.getpid(),
+        "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "omp": os.environ.get("OMP_NUM_THREADS"),
+        "threads": int(status["Threads"]),
+        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+    }
+
+
+def raise_error(payload):
+    raise ValueError("no such luck")
+
+
+def leave(payload):
+    raise SystemExit(3)
+
+
+def segfault(payload):
+    print("about to fall", flush=True)
+    ctypes.string_at(0)
+
+
+def exit_at_once(payload):
+    os._exit(3)
+
+
+def kill_itself(payload):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang_in_c(payload):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    sum(range(10**12))
+
+
+def allocate(payload):
+    return {"bytes": len(bytearray(payload["bytes"]))}
+
+
+def allocate_and_survive(payload):
+    try:
+        bytearray(payload["bytes"])
+    except MemoryError:
+        return {"caught": True}
+    return {"caught": False}
+
+
+def allocate_in_torch(payload):
+    import torch
+
+    try:
+        torch.ones(payload["bytes"], dtype=torch.uint8)
+    except RuntimeError as error:
+        return {"caught": str(error)}
+    return {"caught": ""}
+
+
+def print_much(payload):
+    block = b"x" * 1023 + b"\n"
+    for _ in range(payload["bytes"] // len(block)):
+        os.write(1, block)
+    os.write(1, b"the last line\n")
+    return {}
+
+
+def close_output(payload):
+    os.close(1)
+    os.close(2)
+    time.sleep(0.2)
+    return {"spared": time.process_time()}
+
+
+def wait(payload):
+    Path(payload["file"]).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def start_thread(payload):
+    done = threading.Event()
+    thread = threading.Thread(target=done.set)
+    thread.start()
+    thread.join()
+    return {"ran": done.is_set()}
+
+
+def multiply(payload):
+    import torch
+
+    torch.set_num_threads(payload["threads"])
+    product = torch.ones(600, 600) @ torch.ones(600, 600)
+    return {"corner": product[0, 0].item(), "threads": torch.get_num_threads()}
+
+
+def _done(payload, **values):
+    trial = harness.trial.Trial.from_json(payload)
+    return harness.trial.Record(trial=trial, status="done", values=values).to_json()
+
+
+def trivial(payload):
+    return _done(payload, pid=os.getpid())
+
+
+def as_told(payload):
+    """Do what the trial's `cell` says, for `sequence_length` milliseconds where that matters."""
+    name = payload["cell"]["use"]
+    if name == "sleep":
+        began = time.time()
+        time.sleep(payload["sequence_length"] / 1000)
+        return _done(payload, pid=os.getpid(), began=began, ended=time.time())
+    if name == "noise":
+        print("noise from a trial", file=sys.stderr)
+        return _done(payload)
+    return globals()[name](payload)

@@ -1,0 +1,279 @@
+"""Real processes, no Ray: what a fork server promises of the children it forks."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from harness.executors.client import Client, Launch, ServerLost
+from harness.executors.protocol import Request
+
+MEBIBYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def server():
+    launch = Launch("faults")
+    client = Client(launch.path)
+    yield client
+    client.close()
+    launch.close()
+
+
+@pytest.fixture
+def own_server():
+    launch = Launch("faults")
+    client = Client(launch.path)
+    yield client
+    client.close()
+    launch.close()
+
+
+@pytest.fixture
+def call(server):
+    def report(target, payload=None, **walls):
+        walls = {"seconds": 30.0, **walls}
+        request = Request(key=target, target=f"faults:{target}", payload=payload or {}, **walls)
+        return server.submit(request).result(30)
+
+    return report
+
+
+@pytest.fixture(scope="module")
+def torch_server():
+    launch = Launch("torch")
+    client = Client(launch.path)
+    yield client
+    client.close()
+    launch.close()
+
+
+def gone(pid):
+    """Return whether the process ends within a few seconds."""
+    try:
+        psutil.Process(pid).wait(5)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def appears(path):
+    """Return the file's content once there is any."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if path.exists() and (content := path.read_text()):
+            return content
+        time.sleep(0.01)
+    raise AssertionError(f"{path} never came")
+
+
+def test_a_result_comes_back_with_its_times(call):
+    before = time.time()
+    report = call("echo", {"a": [1, 2.5, None]})
+    assert report.result["got"] == {"a": [1, 2.5, None]}
+    assert before <= report.started <= report.ended <= time.time()
+
+
+def test_every_request_gets_a_process_of_its_own(call, server):
+    pids = {call("echo").result["pid"] for _ in range(5)}
+    assert len(pids - {server.pid}) == 5
+
+
+def test_results_larger_than_a_pipe_arrive_whole(call):
+    payload = {"text": "x" * (3 * MEBIBYTE)}
+    assert call("echo", payload).result["got"] == payload
+
+
+def test_an_exception_is_an_answer_with_its_traceback(call):
+    report = call("raise_error")
+    assert report.result is None
+    assert report.error == "ValueError: no such luck"
+    assert "in raise_error" in report.output
+
+
+def test_a_target_that_exits_politely_is_an_answer_too(call):
+    assert call("leave").error == "SystemExit: 3"
+
+
+def test_a_target_that_does_not_exist_is_an_answer_too(call):
+    assert "no attribute 'missing'" in call("missing").error
+
+
+def test_a_segmentation_fault_tells_its_signal_and_last_lines(call):
+    report = call("segfault")
+    assert report.signal == signal.SIGSEGV
+    assert report.output.startswith("about to fall")
+    assert "in segfault" in report.output
+
+
+def test_an_exit_code_is_told(call):
+    report = call("exit_at_once")
+    assert (report.code, report.signal, report.result) == (3, None, None)
+
+
+def test_a_kill_that_is_not_the_kernels_doing_is_not_called_out_of_memory(call):
+    report = call("kill_itself")
+    assert (report.signal, report.out_of_memory) == (signal.SIGKILL, False)
+
+
+def test_a_loop_in_c_that_blocks_every_signal_ends_at_its_limit(call):
+    report = call("hang_in_c", seconds=0.5)
+    assert report.timed_out
+    assert 0.5 <= report.ended - report.started < 5
+
+
+def test_a_trial_within_its_limits_is_not_called_timed_out(call):
+    assert not call("echo", seconds=5.0).timed_out
+
+
+def test_an_allocation_past_the_cap_is_out_of_memory(call):
+    report = call("allocate", {"bytes": 300 * MEBIBYTE}, memory_bytes=100 * MEBIBYTE)
+    assert report.out_of_memory
+    assert report.error == "MemoryError"
+
+
+def test_an_allocation_under_the_cap_succeeds(call):
+    report = call("allocate", {"bytes": 80 * MEBIBYTE}, memory_bytes=100 * MEBIBYTE)
+    assert report.result == {"bytes": 80 * MEBIBYTE}
+
+
+def test_an_allocation_past_the_cap_can_be_caught_in_the_trial(call):
+    report = call("allocate_and_survive", {"bytes": 300 * MEBIBYTE}, memory_bytes=100 * MEBIBYTE)
+    assert report.result == {"caught": True}
+
+
+def test_without_a_cap_a_trial_gets_no_more_than_the_node_has(call):
+    report = call("allocate", {"bytes": 2 * psutil.virtual_memory().total})
+    assert report.out_of_memory
+
+
+def test_a_hundred_megabytes_of_output_leave_their_last_lines(call, server):
+    before = psutil.Process(server.pid).memory_info().rss
+    report = call("print_much", {"bytes": 100_000_000})
+    assert report.result == {}
+    assert report.output.endswith("the last line")
+    assert len(report.output) <= 2**14
+    assert psutil.Process(server.pid).memory_info().rss < before + 20 * MEBIBYTE
+
+
+def test_a_child_that_closes_its_output_costs_the_server_nothing(call, server):
+    before = sum(psutil.Process(server.pid).cpu_times()[:2])
+    assert "spared" in call("close_output").result
+    assert sum(psutil.Process(server.pid).cpu_times()[:2]) - before < 0.15
+
+
+def test_a_child_gets_what_was_asked(call):
+    core = max(os.sched_getaffinity(0))
+    got = call(
+        "describe",
+        cores=(core,),
+        niceness=3,
+        variables={"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"},
+    ).result
+    assert got["affinity"] == [core]
+    assert got["niceness"] == 3
+    assert (got["cuda"], got["omp"]) == ("", "2")
+    assert got["group"]
+
+
+def test_a_child_starts_with_one_thread_and_can_start_more(call):
+    assert call("describe").result["threads"] == 1
+    assert call("start_thread").result == {"ran": True}
+
+
+def test_a_child_holds_no_descriptor_of_its_siblings(call, server, tmp_path):
+    alone = call("describe").result["descriptors"]
+    request = Request(
+        key="sibling", target="faults:wait", payload={"file": str(tmp_path / "pid")}, seconds=30.0
+    )
+    server.submit(request)
+    sibling = int(appears(tmp_path / "pid"))
+    with_sibling = call("describe").result["descriptors"]
+    os.kill(sibling, signal.SIGKILL)
+    assert len(with_sibling) == len(alone)
+
+
+def test_children_run_side_by_side(server, tmp_path):
+    files = [tmp_path / name for name in ("one", "two", "three")]
+    requests = [
+        Request(key=str(file), target="faults:wait", payload={"file": str(file)}, seconds=30.0)
+        for file in files
+    ]
+    futures = [server.submit(request) for request in requests]
+    for pid in [int(appears(file)) for file in files]:
+        os.kill(pid, signal.SIGKILL)
+    assert [future.result(10).signal for future in futures] == [signal.SIGKILL] * 3
+
+
+@pytest.mark.parametrize("end", ["kill the server", "close the connection"])
+def test_nothing_outlives_the_server(own_server, tmp_path, end):
+    file = tmp_path / "pid"
+    request = Request(key="a", target="faults:wait", payload={"file": str(file)}, seconds=30.0)
+    future = own_server.submit(request)
+    child = int(appears(file))
+    if end == "kill the server":
+        os.kill(own_server.pid, signal.SIGKILL)
+    else:
+        own_server.close()
+    with pytest.raises(ServerLost):
+        future.result(10)
+    assert gone(child)
+    assert gone(own_server.pid)
+
+
+def test_a_request_to_a_dead_server_is_lost_at_once(own_server):
+    os.kill(own_server.pid, signal.SIGKILL)
+    assert gone(own_server.pid)
+    with pytest.raises(ServerLost):
+        own_server.submit(
+            Request(key="late", target="faults:echo", payload={}, seconds=30.0)
+        ).result(10)
+
+
+def test_a_server_whose_starter_is_gone_ends(tmp_path):
+    launch = Launch("faults")
+    client = Client(launch.path)
+    launch.process.stdin.close()
+    assert gone(client.pid)
+    client.close()
+    launch.close()
+
+
+def test_a_module_that_does_not_import_is_told_by_name():
+    launch = Launch("no_such_module")
+    with pytest.raises(ServerLost, match="No module named 'no_such_module'"):
+        Client(launch.path)
+    launch.close()
+
+
+def test_a_module_that_starts_threads_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "busy.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    launch = Launch("busy")
+    with pytest.raises(ServerLost, match="importing busy started 1 threads"):
+        Client(launch.path)
+    launch.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_child_computes_on_as_many_threads_as_it_sets(torch_server, threads):
+    payload = {"threads": threads}
+    request = Request(key="m", target="faults:multiply", payload=payload, seconds=30.0)
+    assert torch_server.submit(request).result(30).result == {"corner": 600.0, "threads": threads}
+
+
+def test_an_allocation_of_torch_past_the_cap_can_be_caught_in_the_trial(torch_server):
+    request = Request(
+        key="allocation",
+        target="faults:allocate_in_torch",
+        payload={"bytes": 300 * MEBIBYTE},
+        seconds=30.0,
+        memory_bytes=100 * MEBIBYTE,
+    )
+    assert "allocate memory" in torch_server.submit(request).result(30).result["caught"]
