@@ -27,6 +27,7 @@ from harness.contract import (
 )
 from harness.drive import Drive, windows
 from harness.model import Model
+from harness.plugin import Kind
 from harness.registry import Registry
 from harness.trial import Choice
 
@@ -47,7 +48,7 @@ class Finding:
 
 
 @dataclass
-class _Probe(Task):
+class Probe(Task):
     """A regression on noise with uneven weights: nothing cancels by accident."""
 
     score_name: ClassVar[str] = "mean squared error"
@@ -81,7 +82,7 @@ class _Probe(Task):
         return 0.0
 
 
-def check(registry: Registry, kind: str, choice: Choice) -> tuple[Finding, ...]:
+def check(registry: Registry, kind: Kind, choice: Choice) -> tuple[Finding, ...]:
     """Return a finding for every promise of the plugin `choice` of `kind`."""
     checks: dict[str, Callable[[Registry, Choice], Iterator[Finding]]] = {
         "gradients": check_gradient,
@@ -96,10 +97,10 @@ def check_gradient(registry: Registry, choice: Choice) -> Iterator[Finding]:
     """Try a gradient method on every cell there is, over ragged lengths."""
     method: GradientMethod = registry.build("gradients", choice)
     longest = 2 * (method.stride or 8) + 3  # two whole windows and a short one
-    for plugin in registry.plugins("cells"):
+    for plugin in registry.of("cells"):
         torch.manual_seed(SEED)
         cell: Cell = registry.build("cells", Choice(plugin.name), INPUT, HIDDEN)
-        model = Model(cell, _Probe()).double()
+        model = Model(cell, Probe()).double()
         reason = method.supports(model)
         if reason is not None:
             yield Finding(str(choice), "supports the cell", plugin.name, "skipped", reason)
@@ -232,7 +233,10 @@ def check_cell(registry: Registry, choice: Choice) -> Iterator[Finding]:
         shapes = [tuple(part.shape) for part in step]
         same = shapes == [(batch_size, HIDDEN)] * cell.parts
         yield _finding(choice, "a state is `parts` tensors of (B, H)", place, same, f"{shapes}")
-        right = torch.autograd.gradcheck(cell.advance, (inputs[0], step), raise_exception=False)
+        free = [part.detach().requires_grad_() for part in (inputs[0], *step)]
+        right = torch.autograd.gradcheck(
+            lambda x, *parts: cell.advance(x, parts), free, raise_exception=False
+        )
         yield _finding(choice, "its derivative is right", place, right, "gradcheck disagrees")
         if cell.fused:
             yield _fused_finding(choice, cell, inputs, state, place)

@@ -77,12 +77,18 @@ class Shape:
     parts: int  # tensors in the state
     saved_step: float  # (B, H) tensors that autograd keeps for one step of the cell
     saved_fused: float  # the same for one step of its fused kernel
+    parameters: int  # P
     item_bytes: int  # bytes of one number
 
     @property
     def states(self) -> int:
         """Return how many numbers one (T, B, H) tensor holds."""
         return self.length * self.batch_size * self.hidden_size
+
+    @property
+    def state_bytes(self) -> float:
+        """Return the bytes of one state: a (B, H) tensor for each part."""
+        return float(self.parts * self.batch_size * self.hidden_size * self.item_bytes)
 
     @property
     def forward_flops(self) -> float:

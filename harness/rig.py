@@ -78,6 +78,7 @@ class Rig:
             parts=cell.parts,
             saved_step=cell.saved_step,
             saved_fused=cell.saved_fused,
+            parameters=sum(param.numel() for param in self.model.parameters()),
             item_bytes=self.dtype.itemsize,
         )
 

@@ -1,8 +1,8 @@
 """How right a gradient is, how far back it reaches, and whether it vanishes or explodes.
 
 On frozen parameters, everything in float64 on the same batch for all methods. Values: claim,
-agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, definition_error, applied,
-dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
+agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, definition_error,
+applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def definition_error(rig: Rig, batch: Batch, found: Gradient) -> float | None:
 def reach(method: GradientMethod, length: int) -> int | None:
     """Return the longest lag, in steps, at which the method sends any gradient back."""
     rectangles = method.keeps(length)
-    return rectangles and max(last - 1 - back for _, last, back in rectangles)
+    if rectangles is None:
+        return None
+    return max(last - 1 - back for _, last, back in rectangles)
 
 
 def lag_profile(norms: Tensor) -> dict[str, Any]:

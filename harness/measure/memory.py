@@ -9,7 +9,7 @@ sequence; null off Linux), theory.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,14 +44,15 @@ def measure(rig: Rig) -> dict[str, Any]:
 
     with resident_peak() as resident:
         sequence()
-    static = static_bytes(rig, optimizer)
+    optimizer.zero_grad()  # the CPU's trace does not see what was allocated before it being freed
+    lasting = lasting_bytes(rig, optimizer)
     traced = trace_cpu(rig, sequence) if rig.device.type == "cpu" else trace_device(rig, sequence)
     theory = rig.theory()
     return {
-        "static_bytes": static,
+        "static_bytes": lasting + gradient_bytes(rig),
         "batch_bytes": batch_bytes(batch),
         "kept_bytes": traced.kept_bytes,
-        "peak_bytes": static + batch_bytes(batch) + traced.peak_bytes,
+        "peak_bytes": lasting + batch_bytes(batch) + traced.peak_bytes,
         "resident_peak_bytes": resident[0] if resident else None,
         "theory": theory and asdict(theory),
     }
@@ -62,23 +63,29 @@ def batch_bytes(batch: Batch) -> int:
     return sum(part.nbytes for part in (batch.inputs, batch.targets, batch.weights))
 
 
-def static_bytes(rig: Rig, optimizer: torch.optim.Optimizer) -> int:
-    """Return the bytes that stay from sequence to sequence."""
-    params = list(rig.model.parameters())
+def lasting_bytes(rig: Rig, optimizer: torch.optim.Optimizer) -> int:
+    """Return the bytes of parameters and optimizer, which stay from sequence to sequence."""
     states = [
         value
         for state in optimizer.state.values()
         for value in state.values()
         if isinstance(value, torch.Tensor)
     ]
-    grads = [param.grad for param in params if param.grad is not None]
-    return sum(tensor.nbytes for tensor in itertools.chain(params, grads, states))
+    return sum(tensor.nbytes for tensor in itertools.chain(rig.model.parameters(), states))
 
 
-def trace_cpu(rig: Rig, sequence: Any) -> Traced:
+def gradient_bytes(rig: Rig) -> int:
+    """Return the bytes of the gradients that the parameters hold now."""
+    params = rig.model.parameters()
+    return sum(param.grad.nbytes for param in params if param.grad is not None)
+
+
+def trace_cpu(rig: Rig, sequence: Callable[[], None]) -> Traced:
     """Return the CPU allocator's account of `sequence`, from its events."""
+    held: list[int] = []  # by gradients, at each mark: they are static, not kept
 
     def mark() -> None:
+        held.append(gradient_bytes(rig))
         with record_function(MARK):
             pass
 
@@ -90,31 +97,37 @@ def trace_cpu(rig: Rig, sequence: Any) -> Traced:
         rig.model.on_backward = None
     session = profiler.profiler
     assert session is not None, "a profiler that has run holds its session"
-    live = kept = peak = 0
+    live = kept = peak = marks = 0
     events = [e for e in session.kineto_results.events() if e.name() in ("[memory]", MARK)]
     for event in sorted(events, key=lambda event: event.start_ns()):
         if event.name() == MARK:
-            kept = max(kept, live)
+            kept = max(kept, live - held[marks])
+            marks += 1
         else:
             live += event.nbytes()
             peak = max(peak, live)
     return Traced(kept, peak)
 
 
-def trace_device(rig: Rig, sequence: Any) -> Traced:
+def trace_device(rig: Rig, sequence: Callable[[], None]) -> Traced:
     """Return the accelerator allocator's own peaks over `sequence`."""
     rig.synchronize()
     before = torch.accelerator.memory_allocated(rig.device)
     torch.accelerator.reset_peak_memory_stats(rig.device)
-    kept = [0]
-    rig.model.on_backward = lambda: kept.append(torch.accelerator.memory_allocated(rig.device))
+    kept: list[int] = []
+
+    def mark() -> None:
+        now = torch.accelerator.memory_allocated(rig.device)
+        kept.append(now - before - gradient_bytes(rig))
+
+    rig.model.on_backward = mark
     try:
         sequence()
         rig.synchronize()
     finally:
         rig.model.on_backward = None
     peak = torch.accelerator.max_memory_allocated(rig.device)
-    return Traced(max(0, max(kept) - before), peak - before)
+    return Traced(max(kept, default=0), peak - before)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""Whether a method learns: losses, scores, and what the clips did, over a fixed number of sequences.
+"""Whether a method learns: losses, scores and what the clips did, over so many sequences.
 
 Values: sequence and loss; evaluated_at, score and seconds; update, norm_before and norm_after (of
-the gradient, at every update); updates, clipped_fraction, nonfinite_updates, first_nonfinite_update,
-score_name, score_better, trivial_score, trivial_formula, solved_score, solved_at, final_score,
-parameters. Curves are thinned to at most 128 points.
+the gradient, at every update); updates, clipped_fraction, nonfinite_updates,
+first_nonfinite_update, score_name, score_better, trivial_score, trivial_formula, solved_score,
+solved_at, final_score, parameters. Curves are thinned to at most 128 points.
 """
 
 from __future__ import annotations

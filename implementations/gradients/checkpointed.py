@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.contract import Batch, Carry, Cost, Gradient, GradientMethod, Hook, Shape, State
-from harness.drive import windows
+from harness.drive import add, windows
 from harness.model import Model, detach
 
 
@@ -34,11 +34,11 @@ class Checkpointed(GradientMethod):
         """Return one more forward pass, and the memory of states and one segment."""
         segments = -(-shape.length // self.segment)
         share = min(self.segment, shape.length) / shape.length
-        state_bytes = shape.parts * shape.batch_size * shape.hidden_size * shape.item_bytes
         activation_bytes = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
+        sum_bytes = shape.parameters * shape.item_bytes  # of the segments' gradients so far
         return Cost(
             flops=2 * shape.forward_flops + shape.backward_flops,
-            kept_bytes=share * activation_bytes + segments * state_bytes,
+            kept_bytes=share * activation_bytes + (segments + 1) * shape.state_bytes + sum_bytes,
             sequential_depth=3 * shape.length,
         )
 
@@ -52,19 +52,28 @@ class Checkpointed(GradientMethod):
             for segment in segments:
                 states.append(model.roll(segment.inputs, states[-1])[1])
         last = detach(states.pop())
-        message = tuple(torch.zeros_like(part) for part in last)  # dL/ds at the segment's end
-        losses, named = [], dict(model.named_parameters())
-        total = {name: torch.zeros_like(param) for name, param in named.items()}
+        message = tuple(torch.zeros_like(part) for part in last)
+        total = None
         while segments:
-            segment, start = segments.pop(), states.pop()
-            begin = tuple(part.detach().requires_grad_() for part in start)
-            hidden, end = model.roll(segment.inputs, begin, segment.start, hook)
-            loss = model.loss(hidden, segment.targets, segment.weights)
-            grads = torch.autograd.grad(
-                [loss, *end], [*begin, *named.values()], [torch.ones_like(loss), *message]
-            )
-            message, own = grads[: len(begin)], grads[len(begin) :]
-            for sum_so_far, grad in zip(total.values(), own, strict=True):
-                sum_so_far += grad
-            losses.append(loss.detach())
-        return Gradient(torch.stack(losses).sum(), total), last
+            total, message = back(model, segments.pop(), states.pop(), message, total, hook)
+        return total, last
+
+
+def back(
+    model: Model,
+    segment: Batch,
+    start: State,
+    message: State,
+    later: Gradient | None,
+    hook: Hook | None,
+) -> tuple[Gradient, State]:
+    """Return the gradient from `segment` on, and dL/ds before it; `message` is dL/ds after it."""
+    leaves = tuple(part.detach().requires_grad_() for part in start)
+    hidden, end = model.roll(segment.inputs, leaves, segment.start, hook)
+    loss = model.loss(hidden, segment.targets, segment.weights)
+    named = dict(model.named_parameters())
+    grads = torch.autograd.grad(
+        [loss, *end], [*leaves, *named.values()], [torch.ones_like(loss), *message]
+    )
+    own = dict(zip(named, grads[len(leaves) :], strict=True))
+    return add(later, Gradient(loss.detach(), own)), grads[: len(leaves)]

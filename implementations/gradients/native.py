@@ -1,6 +1,6 @@
 """Full backpropagation through time by torch's fused RNN, GRU and LSTM.
 
-Source: the kernels behind torch.nn.RNN, GRU and LSTM: ATen's loop or oneDNN on a CPU, cuDNN on CUDA.
+Source: the kernels behind torch.nn.RNN, GRU and LSTM: ATen or oneDNN on a CPU, cuDNN on CUDA.
 Time: one call forward and one backward, each a sequential loop of T fused steps. Memory: O(T), the
 kernel's own workspace instead of autograd's nodes.
 It cannot show dL/ds of single steps, so no clip of hidden gradients works with it.
@@ -32,9 +32,7 @@ class Native(GradientMethod):
         """Return full BPTT's products, and what the fused kernel keeps."""
         return Cost(
             flops=shape.forward_flops + shape.backward_flops,
-            kept_bytes=shape.saved_fused * shape.states * shape.item_bytes
-            + shape.loss_bytes
-            - shape.states * shape.item_bytes,  # the kernel's output needs no stacking
+            kept_bytes=shape.saved_fused * shape.states * shape.item_bytes + shape.loss_bytes,
             sequential_depth=2 * shape.length,
         )
 

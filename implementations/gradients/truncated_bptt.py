@@ -57,11 +57,19 @@ class TruncatedBPTT(GradientMethod):
         rectangles = self.keeps(shape.length)
         steps = sum(end - back for _, end, back in rectangles)
         deepest = max(end - back for _, end, back in rectangles)
-        share = deepest / shape.length
+        states = deepest / shape.length * shape.states  # numbers in one (depth, B, H) tensor
+        window = min(self.stride, shape.length) * shape.batch_size  # predictions
+        overlap = 0 if self.depth == self.stride else deepest * shape.batch_size
+        past = -(-(self.depth - 1) // self.stride)  # windows whose first state is carried
         return Cost(
             flops=(shape.forward_flops + shape.backward_flops) * steps / shape.length,
-            kept_bytes=share
-            * (shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes),
+            kept_bytes=(past + 1) * shape.state_bytes
+            + shape.item_bytes
+            * (
+                (shape.saved_step + 1) * states
+                + window * shape.output_size
+                + overlap * shape.input_size
+            ),
             sequential_depth=2 * steps,
         )
 
@@ -77,7 +85,7 @@ class TruncatedBPTT(GradientMethod):
         """Return the gradient of the window's losses through the last `depth` steps."""
         past, state = carry
         start, overlap = rewind(model, past, self.depth - len(window), state)
-        inputs = torch.cat([*overlap, window.inputs])
+        inputs = torch.cat([*overlap, window.inputs]) if overlap else window.inputs
         again = len(inputs) - len(window)
         hidden, last = model.roll(inputs, start, window.start - again, hook)
         loss = model.loss(hidden[again:], window.targets, window.weights)
