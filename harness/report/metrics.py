@@ -120,8 +120,10 @@ COLUMNS: tuple[str, ...] = (*IDENTITY, *WORDS, *BY_KEY)
 
 def frame(records: Sequence[Record], results: str = "") -> pd.DataFrame:
     """Return one row per record; `results` names the folder that they came from."""
-    table = pd.DataFrame([_row(record, results) for record in records], columns=list(COLUMNS))
-    return table.astype({**dict.fromkeys(BY_KEY, float), "baseline": bool})
+    rows = [_row(record, results) for record in records]
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    whole = dict.fromkeys(("sequence_length", "hidden_size", "batch_size", "threads", "block"), int)
+    return table.astype({**dict.fromkeys(BY_KEY, float), **whole, "baseline": bool}).copy()
 
 
 def _row(record: Record, results: str) -> Row:

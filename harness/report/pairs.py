@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness import stats
@@ -68,7 +69,7 @@ def exponents(frame: pd.DataFrame, key: str) -> pd.DataFrame:
         whole = blocks.dropna()
         if whole.empty:
             continue
-        law = stats.power_law(whole.columns.to_list(), whole.to_numpy().tolist())
+        law = stats.power_law([int(length) for length in whole.columns], whole.to_numpy().tolist())
         if law is not None:
             rows.append({**named, **_as_row(law.exponent)})
     return pd.DataFrame(rows, columns=[*SETTING, "implementation", *ESTIMATE])
@@ -78,17 +79,23 @@ def groups(
     table: pd.DataFrame, columns: list[str]
 ) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield what names each group, and its rows by block."""
-    for values, group in table.groupby(columns, sort=True, observed=True):
+    for values, group in table.sort_values("block").groupby(columns, sort=True):
         assert isinstance(values, tuple)  # several columns: pandas gives a tuple
-        yield dict(zip(columns, values, strict=True)), group.sort_values("block")
+        yield dict(zip(columns, values, strict=True)), group
 
 
 def at(table: pd.DataFrame, named: Mapping[str, Any]) -> pd.DataFrame:
     """Return the rows in which every named column has the given value."""
-    kept = pd.Series(True, index=table.index)
+    kept = np.ones(len(table), dtype=bool)
     for column, value in named.items():
-        kept &= table[column] == value
+        kept &= table[column].to_numpy() == value
     return table[kept]
+
+
+def longest(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows at the longest sequence of each setting."""
+    most = table.groupby(SETTING)["sequence_length"].transform("max")
+    return table[table["sequence_length"] == most]
 
 
 def series_order(frame: pd.DataFrame) -> list[str]:

@@ -58,8 +58,9 @@ def failures(frame: pd.DataFrame) -> Table:
     known = frame[frame["status"] != "done"]
     rows = []
     for (status, reason, advice), group in known.groupby(["status", "reason", "advice"]):
-        first = group.sort_values([*pairs.POINT, "implementation", "block"]).iloc[0]
-        where = pairs.describe(first.to_dict(), [*pairs.varying(frame), "sequence_length"])
+        ordered = group.sort_values([*pairs.POINT, "implementation", "block"])
+        first = {str(name): value for name, value in ordered.iloc[0].items()}
+        where = pairs.describe(first, [*pairs.varying(frame), "sequence_length"])
         rows.append(
             {"status": status, "reason": reason, "advice": advice, "trials": len(group)}
             | {"id": first["id"], "example": f"{first['implementation']} · {where}"}

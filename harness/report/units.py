@@ -25,6 +25,11 @@ class Unit:
         factor, symbol = self._suiting(value)
         return self._number(value / factor) + symbol
 
+    def tick(self, value: float) -> str:
+        """Return the text of a round number on an axis: "2 ms" where `text` has "2.00 ms"."""
+        factor, symbol = self._suiting(value)
+        return f"{value / factor:,.10g}{symbol}"
+
     def interval(self, estimate: float, low: float, high: float) -> str:
         """Return "41.2 ms [40.8, 41.9]"; the estimate alone where there is no range."""
         if not (math.isfinite(low) and math.isfinite(high)) or low == high:

@@ -1,0 +1,26 @@
+"""Every figure of a report, in the order of its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.report.figures import canvas, learning, lines, memory, speed, stability
+from harness.report.figures.canvas import Drawing
+from harness.trial import Record
+
+
+def draw(frame: pd.DataFrame, records: Sequence[Record]) -> tuple[Drawing, ...]:
+    """Return the figures that have something to show; the frame's index points into `records`."""
+    if frame.empty:
+        return ()
+    on = lines.scene(frame)
+    with canvas.styled():
+        made = [
+            *speed.draw(frame, on),
+            *memory.draw(frame, on),
+            *stability.draw(frame, records, on),
+            *learning.draw(frame, records, on),
+        ]
+    return tuple(drawing for drawing in made if drawing is not None)
