@@ -1,0 +1,91 @@
+"""What runs on a node for a sweep: it owns the node's fork server and passes trials to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from concurrent.futures import TimeoutError as NoAnswer
+from typing import Any
+
+from harness.executors.client import Client, Launch, ServerLost
+from harness.executors.cores import gpus, physical_cores
+from harness.executors.protocol import Report, Request
+
+GRACE_SECONDS = 30.0  # beyond a trial's limit, after which its fork server is taken to hang
+
+
+class Agent:
+    """One a node. Every method takes and returns plain data; any thread may call `run`."""
+
+    def __init__(self, module: str, folder: str, path: str | None) -> None:
+        self._module = module
+        self._folder = folder if os.path.isdir(folder) else None
+        self._lock = threading.Lock()
+        self._launch: Launch | None = None
+        self._client: Client | None = None
+        self._running = 0
+        self._exclusive = False
+        self._fault = ""
+        try:
+            self._client = self._start() if path is None else Client(path)
+        except ServerLost as lost:
+            self._fault = str(lost)
+
+    def hello(self) -> dict[str, Any]:
+        """Return who this is and what it offers, or the fault that keeps it from working."""
+        return {
+            "name": socket.gethostname(),
+            "pid": os.getpid(),
+            "cores": physical_cores(),
+            "gpus": gpus(),
+            "fault": self._fault,
+        }
+
+    def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:
+        """Return the report of a request."""
+        with self._lock:
+            assert not self._exclusive, "a timing trial shares its node"
+            assert not (exclusive and self._running), "a timing trial shares its node"
+            self._running += 1
+            self._exclusive = exclusive
+        try:
+            return self._report(Request.from_json(request)).to_json()
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._exclusive = False
+
+    def _report(self, request: Request) -> Report:
+        client = None
+        try:
+            client = self._server()
+            return client.submit(request).result(request.seconds + GRACE_SECONDS)
+        except ServerLost as lost:
+            self._drop(client)
+            return Report(key=request.key, lost=str(lost))
+        except NoAnswer:
+            self._drop(client)
+            return Report(key=request.key, lost="the fork server hung")
+
+    def _server(self) -> Client:
+        """Return a connection that works, starting another fork server if the last was lost."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._start()
+            return self._client
+
+    def _start(self) -> Client:
+        self._launch = Launch(self._module, self._folder)
+        return Client(self._launch.path)
+
+    def _drop(self, client: Client | None) -> None:
+        """End a fork server that failed, unless another thread did so already."""
+        with self._lock:
+            if client is None or client is not self._client:
+                return
+            self._client = None
+            client.close()
+            if self._launch is not None:
+                self._launch.close()

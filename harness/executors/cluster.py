@@ -1,0 +1,129 @@
+"""The nodes of a Ray cluster and the agents on them; the only file that knows Ray."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from harness.executors.agent import Agent
+from harness.executors.cores import physical_cores
+from harness.executors.settings import NoSuchCluster
+
+INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
+STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
+QUIET: Mapping[str, Any] = {
+    "include_dashboard": False,
+    "log_to_driver": False,
+    "logging_level": logging.ERROR,
+}
+
+Handle = Any  # of an agent
+Reference = Any  # to an answer that may still be to come
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A node and what Ray may give of it."""
+
+    key: str
+    name: str
+    cpus: float
+    gpus: float
+    slots: int  # trials at a time, as far as can be told from here
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """In place of an answer: the agent or its node is gone."""
+
+    why: str
+
+
+class Cluster:
+    """A connection to Ray: agents started, asked and killed in plain words.
+
+    Raises:
+        NoSuchCluster: nothing answers at the address.
+    """
+
+    def __init__(self, address: str | None, temporary: str) -> None:
+        self._local = address is None
+        try:
+            if address is None:
+                # One CPU is all that Ray gives away, to the agent; it starts as many workers.
+                ray.init(
+                    "local",
+                    num_cpus=1,
+                    object_store_memory=STORE_BYTES,
+                    _temp_dir=temporary,
+                    **QUIET,
+                )
+            else:
+                ray.init(address, **QUIET)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise NoSuchCluster(str(error)) from error
+
+    def offers(self) -> list[Offer]:
+        """Return the nodes that are alive and have a processor to give."""
+        return [
+            Offer(
+                key=node["NodeID"],
+                name=node["NodeManagerHostname"],
+                cpus=node["Resources"]["CPU"],
+                gpus=node["Resources"].get("GPU", 0.0),
+                slots=len(physical_cores()) if self._local else int(node["Resources"]["CPU"]),
+            )
+            for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray's gap
+            if node["Alive"] and node["Resources"].get("CPU", 0.0) >= 1
+        ]
+
+    def start(self, offer: Offer, module: str, folder: str, path: str | None) -> Handle:
+        """Start the one agent of a node; it has all that Ray may give of it."""
+        return (
+            ray.remote(Agent)
+            .options(
+                num_cpus=offer.cpus,
+                num_gpus=offer.gpus,
+                max_restarts=0,
+                max_concurrency=offer.slots + 2,  # `hello` is answered however many trials run
+                scheduling_strategy=NodeAffinitySchedulingStrategy(offer.key, soft=False),
+            )
+            .remote(module, folder, path)
+        )
+
+    def hello(self, agent: Handle) -> Reference:
+        """Ask an agent what it offers."""
+        return agent.hello.remote()
+
+    def run(self, agent: Handle, request: Mapping[str, Any], exclusive: bool) -> Reference:
+        """Have an agent run a request."""
+        return agent.run.remote(request, exclusive)
+
+    def answers(
+        self, references: Sequence[Reference], seconds: float
+    ) -> list[tuple[Reference, Mapping[str, Any] | Lost]]:
+        """Return the answers that are there, after waiting for a first one."""
+        ready, _ = ray.wait(list(references), num_returns=1, timeout=seconds)
+        return [(reference, _answer(reference)) for reference in ready]
+
+    def kill(self, agent: Handle) -> None:
+        """End an agent, its fork server and its trials."""
+        ray.kill(agent)
+
+    def close(self) -> None:
+        """Leave the cluster; a local one ends."""
+        ray.shutdown()
+
+
+def _answer(reference: Reference) -> Mapping[str, Any] | Lost:
+    try:
+        answer: Any = ray.get(reference)
+    except INFRASTRUCTURE as error:
+        return Lost(f"its agent was lost: {str(error).strip().splitlines()[0]}")
+    return dict(answer)

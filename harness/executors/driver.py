@@ -1,0 +1,83 @@
+"""The process that drives Ray, apart from the command's own.
+
+Ray ends its driver from C++ when the head of the cluster is lost, and prints what it likes; here
+the one can be lived through and the other kept off the screen. `ray.Driver` starts it as `python
+-m harness.executors.driver SOCKET`, and it stops when the other end of the socket is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from harness.executors.client import Launch
+from harness.executors.protocol import Channel
+from harness.executors.schedule import Schedule, Work
+from harness.executors.settings import ExecutorError, NoSuchCluster, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first message: what to do, and how many works follow."""
+
+    settings: Settings
+    folder: str  # the command's working directory
+    temporary: str  # where a local Ray keeps its files
+    works: int
+
+
+def main(channel: Channel) -> None:
+    """Run the works that the first messages describe, and tell what becomes of them."""
+    setup = _receive_setup(channel)
+    local = setup.settings.address is None
+    # A fork server's imports take as long as Ray's start: both go on at once.
+    launch = Launch(setup.settings.module, setup.folder) if local and setup.works else None
+    messages = (channel.receive() for _ in range(setup.works))
+    works = [Work(**message) for message in messages if message is not None]
+    stop = threading.Event()
+    threading.Thread(target=_await_stop, args=(channel, stop), daemon=True).start()
+    try:
+        _run(setup, works, launch, channel, stop)
+        channel.send({"event": "end"})
+    except ExecutorError as error:
+        missing = isinstance(error, NoSuchCluster)
+        channel.send({"event": "error", "why": str(error), "no_cluster": missing})
+    finally:
+        if launch is not None:
+            launch.close()
+
+
+def _receive_setup(channel: Channel) -> Setup:
+    message: Any = channel.receive()
+    return Setup(**{**message, "settings": Settings(**message["settings"])})
+
+
+def _await_stop(channel: Channel, stop: threading.Event) -> None:
+    channel.receive()  # nothing more is ever sent: this is the end
+    stop.set()
+
+
+def _run(
+    setup: Setup, works: list[Work], launch: Launch | None, channel: Channel, stop: threading.Event
+) -> None:
+    from harness.executors.cluster import Cluster  # imports Ray, once the fork server is on its way
+    from harness.executors.fleet import Fleet
+
+    cluster = Cluster(setup.settings.address, setup.temporary)
+    try:
+        gpus = any(offer.gpus for offer in cluster.offers())
+        channel.send({"event": "ready", "devices": ["cpu", "cuda"] if gpus else ["cpu"]})
+        fleet = Fleet(cluster, Schedule(works), setup.settings, setup.folder, channel.send)
+        fleet.enlist(None if launch is None else launch.path)
+        fleet.run(stop)
+    finally:
+        if launch is not None:
+            launch.close()  # first, so that the trials end at once
+        cluster.close()
+
+
+if __name__ == "__main__":
+    main(Channel(socket.socket(fileno=int(sys.argv[1]))))

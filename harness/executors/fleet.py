@@ -1,0 +1,199 @@
+"""Hands trials to the agents of a cluster, and lives through the loss of any of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.executors.agent import GRACE_SECONDS
+from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
+from harness.executors.outcome import MAX_LOSSES
+from harness.executors.protocol import Request
+from harness.executors.schedule import Node, Place, Schedule, Work
+from harness.executors.settings import ExecutorError, Settings
+
+POLL_SECONDS = 0.5  # how soon a wish to stop is seen
+START_SECONDS = 60.0  # for an agent, on a node that may be busy with something else
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Member:
+    """A node, its agent, and how often in a row that was lost."""
+
+    offer: Offer
+    agent: Handle
+    name: str
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A question that an agent has not answered yet: how it is, or what came of a trial."""
+
+    member: Member
+    agent: Handle  # that was asked; the member may have another by now
+    deadline: float
+    work: Work | None = None
+    place: Place | None = None
+
+    @property
+    def current(self) -> bool:
+        """Return whether the agent that was asked is still the node's."""
+        return self.agent is self.member.agent
+
+
+class Fleet:
+    """The agents, the calls to them, and what their faults lead to."""
+
+    def __init__(
+        self, cluster: Cluster, schedule: Schedule, settings: Settings, folder: str, tell: Tell
+    ) -> None:
+        self._cluster = cluster
+        self._schedule = schedule
+        self._settings = settings
+        self._folder = folder
+        self._tell = tell
+        self._members: dict[str, Member] = {}
+        self._calls: dict[Reference, Call] = {}
+        self._last_fault = "none of them has a processor to give"
+
+    def enlist(self, path: str | None) -> None:
+        """Start an agent on every node; `path` leads to a fork server that is there already."""
+        for offer in self._cluster.offers():
+            slots = min(offer.slots, self._settings.slots or offer.slots)
+            self._schedule.nodes[offer.key] = Node(slots=slots, gpus=int(offer.gpus))
+            self._members[offer.key] = member = Member(offer, None, offer.name)
+            self._start(member, path)
+
+    def run(self, stop: threading.Event) -> None:
+        """Return once every trial has been told of, or the wish to stop came.
+
+        Raises:
+            ExecutorError: no node is left to run what still waits.
+        """
+        self._refuse()
+        while not stop.is_set():
+            for node in self._schedule.nodes:
+                while given := self._schedule.next(node):
+                    self._hand_out(*given)
+            if self._schedule.empty and not any(call.work for call in self._calls.values()):
+                return
+            if not self._schedule.nodes:
+                raise ExecutorError(f"no node is left to run trials on: {self._last_fault}")
+            for reference, answer in self._cluster.answers(list(self._calls), POLL_SECONDS):
+                self._take_in(self._calls.pop(reference), answer)
+            self._end_overdue()
+
+    def _start(self, member: Member, path: str | None) -> None:
+        member.agent = self._cluster.start(member.offer, self._settings.module, self._folder, path)
+        call = Call(member, member.agent, time.monotonic() + START_SECONDS)
+        self._calls[self._cluster.hello(member.agent)] = call
+
+    def _hand_out(self, work: Work, place: Place) -> None:
+        member = self._members[place.node]
+        request = Request(
+            key=f"{work.index}.{work.losses}",
+            target=self._settings.target,
+            payload=work.payload,
+            seconds=work.seconds,
+            memory_bytes=work.memory_bytes,
+            cores=place.cores,
+            variables={
+                "CUDA_VISIBLE_DEVICES": place.gpu,
+                "OMP_NUM_THREADS": str(work.threads),
+                "MKL_NUM_THREADS": str(work.threads),
+            },
+        )
+        reference = self._cluster.run(member.agent, request.to_json(), place.exclusive)
+        deadline = time.monotonic() + work.seconds + 2 * GRACE_SECONDS
+        self._calls[reference] = Call(member, member.agent, deadline, work, place)
+        self._tell({"event": "started", "index": work.index, "node": member.name})
+
+    def _take_in(self, call: Call, answer: Mapping[str, Any] | Lost) -> None:
+        if isinstance(answer, Lost):
+            self._replace(call, answer.why)
+            if call.work is not None:
+                self._hand_back(call.work, call.member, answer.why)
+        elif call.work is None or call.place is None:
+            self._welcome(call, answer)
+        else:
+            call.member.faults = 0
+            if call.current:
+                self._schedule.release(call.place)
+            if answer["lost"]:
+                self._hand_back(call.work, call.member, answer["lost"])
+            else:
+                self._report("report", call.work, call.member, report=answer)
+
+    def _welcome(self, call: Call, hello: Mapping[str, Any]) -> None:
+        """Let an agent that is ready have trials."""
+        if not call.current:
+            return
+        member, node = call.member, self._schedule.nodes[call.member.offer.key]
+        if hello["fault"]:
+            self._give_up(member, hello["fault"])
+            return
+        member.name = hello["name"]
+        gpus = hello["gpus"][: int(member.offer.gpus)]
+        self._schedule.open(member.offer.key, hello["cores"][: node.slots], gpus)
+        self._refuse()
+
+    def _replace(self, call: Call, why: str) -> None:
+        """Start another agent in place of one that was lost, unless that was done already."""
+        if not call.current:
+            return
+        member = call.member
+        self._cluster.kill(member.agent)  # out of reach, it may still run, beside the next one
+        member.faults += 1
+        alive = {offer.key for offer in self._cluster.offers()}
+        if member.offer.key not in alive or member.faults > MAX_LOSSES:
+            self._give_up(member, why)
+            return
+        self._schedule.nodes[member.offer.key].open = False
+        self._start(member, None)
+
+    def _give_up(self, member: Member, why: str) -> None:
+        """Do without a node."""
+        self._last_fault = f"{member.name}: {why}"
+        self._cluster.kill(member.agent)
+        member.agent = None
+        self._schedule.remove(member.offer.key)
+        self._refuse()
+
+    def _hand_back(self, work: Work, member: Member, why: str) -> None:
+        """Let a trial that was lost without its own fault run again, a few times."""
+        again = replace(work, losses=work.losses + 1)
+        if again.losses > MAX_LOSSES:
+            self._report("lost", work, member, why=why)
+        else:
+            self._schedule.requeue(again)
+
+    def _end_overdue(self) -> None:
+        """Kill the agents that do not answer; their calls then end as any dead agent's do."""
+        overdue = [call for call in self._calls.values() if time.monotonic() > call.deadline]
+        for call in overdue:
+            if call.current and call.work is None:
+                why = f"no agent within {START_SECONDS:g} s; something else may hold its cores"
+                self._give_up(call.member, why)
+            elif call.current:
+                self._schedule.nodes[call.member.offer.key].open = False
+                self._cluster.kill(call.agent)
+
+    def _refuse(self) -> None:
+        """Tell of the trials that no node could ever run, while there are nodes."""
+        if not self._schedule.nodes:
+            return
+        for work, reason, advice in self._schedule.strand():
+            self._tell(
+                {"event": "refused", "index": work.index, "reason": reason, "advice": advice}
+            )
+
+    def _report(self, event: str, work: Work, member: Member, **more: Any) -> None:
+        attempts = work.losses + 1
+        where = {"index": work.index, "node": member.name, "attempts": attempts}
+        self._tell({"event": event, **where, **more})

@@ -1,0 +1,197 @@
+"""Runs trials on Ray: on the cluster at an address, or on a local Ray of their own.
+
+Nothing here imports Ray. A process of its own drives it (`driver.py`); if that is lost with the
+head of its cluster, another takes up what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.executors import outcome
+from harness.executors.client import environment
+from harness.executors.driver import Setup
+from harness.executors.protocol import Channel, Report
+from harness.executors.schedule import Work
+from harness.executors.settings import ExecutorError, NoSuchCluster, OnStart, Settings, ignore
+from harness.trial import Record, Trial
+
+EVERYWHERE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an agent without accelerators sees none
+}
+LOCAL = {
+    "RAY_worker_niceness": "0",  # Ray's own choice, 15, slows a timed product 70-fold
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listens on loopback only
+    "RAY_AUTH_MODE": "token",
+    "RAY_task_events_report_interval_ms": "0",  # the head's memory stays flat
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
+TEMPORARY = "/tmp"  # a socket's path has at most 107 characters, and Ray's are long
+PATIENCE_SECONDS = 8.0  # for Ray to end
+LOG_BYTES = 2000  # of what the driver printed, the end is shown
+
+
+class Driver:
+    """The process that drives Ray, for as long as the `with` block lasts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="bptt-", dir=TEMPORARY, ignore_cleanup_errors=True
+        )
+        self._log = Path(self._temporary.name) / "log"
+        own, other = socket.socketpair()
+        with other, self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.executors.driver", str(other.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[other.fileno()],
+                start_new_session=True,  # Ctrl-C at a terminal is not for it
+                env=self._environment(),
+            )
+        self._channel = Channel(own)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # a second Ctrl-C too
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._channel.dispose()
+            self._temporary.cleanup()
+
+    def events(self, works: Sequence[Work]) -> Iterator[dict[str, Any]]:
+        """Hand over the works, then yield what is told of them, up to "end".
+
+        Ends early if the driver is lost.
+
+        Raises:
+            ExecutorError: the trials cannot be run.
+        """
+        setup = Setup(self._settings, os.getcwd(), self._temporary.name, len(works))
+        with contextlib.suppress(OSError):  # lost already: there is no event to receive either
+            for message in (asdict(setup), *(work.to_json() for work in works)):
+                self._channel.send(message)
+        while (event := self._channel.receive()) is not None:
+            if event["event"] == "error":
+                raise self._error(event)
+            yield event
+            if event["event"] == "end":
+                return
+
+    def last_words(self) -> str:
+        """Return the end of what the driver printed."""
+        return self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip()
+
+    def _environment(self) -> dict[str, str]:
+        variables = {**environment(), **EVERYWHERE}
+        if self._settings.address is None:
+            token = Path(self._temporary.name) / "token"
+            token.touch(mode=0o600)
+            token.write_text(secrets.token_hex(32))
+            variables |= {**LOCAL, "RAY_AUTH_TOKEN_PATH": str(token)}
+        return variables
+
+    def _error(self, event: Mapping[str, Any]) -> ExecutorError:
+        if event["no_cluster"] and self._settings.address is not None:
+            return NoSuchCluster(
+                f"no Ray cluster answers at {self._settings.address!r} (--address): "
+                f"{event['why']}; leave --address out to run on this machine"
+            )
+        return ExecutorError(event["why"])
+
+
+def run(
+    trials: Sequence[Trial], settings: Settings, on_start: OnStart = ignore
+) -> Iterator[Record]:
+    """Yield the record of every trial, each as it comes; closing the generator ends the rest.
+
+    Raises:
+        ExecutorError: the trials cannot be run at all, or no longer.
+    """
+    waiting = dict(enumerate(trials))
+    losses = dict.fromkeys(waiting, 0)
+    lives = 0
+    while waiting:
+        before, started = len(waiting), dict[int, str]()
+        with Driver(settings) as driver:
+            works = [Work.of(index, trial, losses[index]) for index, trial in waiting.items()]
+            for event in driver.events(works):
+                index = event.get("index", -1)
+                if event["event"] == "started":
+                    started[index] = event["node"]
+                    on_start(waiting[index], event["node"])
+                elif index in waiting:
+                    yield _record(waiting.pop(index), event)
+            words = driver.last_words()
+        lives = 0 if len(waiting) < before else lives + 1
+        if waiting and lives > outcome.MAX_LOSSES:
+            raise ExecutorError(f"Ray was lost {lives} times and nothing ran: {words}")
+        for index in started.keys() & waiting.keys():
+            losses[index] += 1
+            if losses[index] > outcome.MAX_LOSSES:
+                trial, node = waiting.pop(index), started[index]
+                yield outcome.loss(trial, "Ray's head was lost", node, losses[index])
+
+
+def devices(settings: Settings) -> tuple[str, ...]:
+    """Return the kinds of device that the cluster, or this machine, has.
+
+    Raises:
+        NoSuchCluster: nothing answers at the address.
+    """
+    if settings.address is None:
+        return ("cpu", "cuda") if _machine_has_cuda() else ("cpu",)
+    with Driver(settings) as driver:
+        for event in driver.events([]):
+            if event["event"] == "ready":
+                return tuple(event["devices"])
+        raise ExecutorError(f"Ray was lost as it started: {driver.last_words()}")
+
+
+def _record(trial: Trial, event: Mapping[str, Any]) -> Record:
+    match event["event"]:
+        case "report":
+            report = Report(**event["report"])
+            return outcome.record(trial, report, event["node"], event["attempts"])
+        case "refused":
+            return outcome.refusal(trial, event["reason"], event["advice"])
+        case _:
+            return outcome.loss(trial, event["why"], event["node"], event["attempts"])
+
+
+def _machine_has_cuda() -> bool:
+    """Return whether torch can use a GPU here, in a process of its own as torch is slow to load."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    check = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
