@@ -12,15 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from harness import plugin as plugins
-from harness.mistake import ConfigurationError, Mistake, meant
-from harness.plugin import KINDS, Kind, Plugin, PluginError
+from harness.registry import plugin as plugins
+from harness.registry.mistake import ConfigurationError, Mistake, meant
+from harness.registry.plugin import KINDS, Kind, Plugin, PluginError
 from harness.trial import Choice
 
 if TYPE_CHECKING:
     from harness.contract import Cell, Clip, GradientMethod, Task
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 FOLDERS: dict[Kind, str] = {
     "gradients": "implementations.gradients",
     "clips": "implementations.clips",
@@ -95,11 +95,16 @@ class Registry:
         """Import the plugin and return it with its parameters; a cell also takes sizes I and H.
 
         Raises:
-            PluginError: there is no such plugin.
+            PluginError: there is no such plugin, or it does not import.
             ValueError: the plugin refuses the values of its parameters.
         """
         plugin = self.find(kind, choice.use)
-        make: Any = vars(_module(plugin))[plugin.class_name]  # Any: each kind has its constructor
+        try:
+            module = _module(plugin)
+        except Exception as error:  # whatever a plugin raises, it is the plugin's
+            told = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{plugin.name} ({plugin.path}) does not import: {told}") from error
+        make: Any = vars(module)[plugin.class_name]  # Any: each kind has its constructor
         return make(*sizes, **choice.params)
 
 

@@ -13,6 +13,7 @@ class Mistake:
 
     where: str  # "lengths.toml:14: implementation[1].dpeth", "--set blocks"; "" where there is none
     what: str  # the value, what is allowed, a hint
+    line: int = 0  # of the file, where one is to blame
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what
@@ -21,7 +22,8 @@ class Mistake:
 class ConfigurationError(Exception):
     """What was asked for cannot be run; every mistake that was found, one sentence each."""
 
-    def __init__(self, *mistakes: Mistake) -> None:
+    def __init__(self, *found: Mistake) -> None:
+        mistakes = tuple(sorted(found, key=lambda mistake: mistake.line))
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
         self.mistakes = mistakes
 

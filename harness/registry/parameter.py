@@ -58,7 +58,7 @@ class Parameter:
             return value
         if isinstance(value, int) and type(value) is int and float in allowed:
             return float(value)
-        raise ValueError(f"{value!r} is not {self.annotation}")
+        raise ValueError(f"{value!r} is not of type {self.annotation}")
 
 
 def _allowed(annotation: str) -> list[object]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.parameter import Parameter, UnreadableAnnotation
+from harness.registry.parameter import Parameter, UnreadableAnnotation
 
 Kind = Literal["gradients", "clips", "cells", "tasks"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

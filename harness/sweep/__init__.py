@@ -1,0 +1,18 @@
+"""TOML to trials: every list is an axis; a typo is refused with file, line and a suggestion."""
+
+from harness.sweep.draft import PRESETS, Draft, open_draft
+from harness.sweep.expand import Planned, expand, settle
+from harness.sweep.read import Sweep, read
+from harness.sweep.resolved import resolved
+
+__all__ = [
+    "PRESETS",
+    "Draft",
+    "Planned",
+    "Sweep",
+    "expand",
+    "open_draft",
+    "read",
+    "resolved",
+    "settle",
+]
