@@ -29,18 +29,15 @@ class Draft:
     def plugins(self) -> list[Path]:
         """Return the plugin files that the sweep names, found from the sweep file's folder."""
         named = self.data.get("plugins", [])
-        folder = Path(self.file).parent
-        return [folder / name for name in named if isinstance(name, str)] if named else []
+        texts = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+        return [Path(self.file).parent / text for text in texts]
 
     def mistake(self, path: locate.Path, what: str) -> Mistake:
         """Return what is wrong at a key, with its place: file and line, or the flag that set it."""
         ways = [path[:length] for length in range(len(path), -1, -1)]
         for known in ways:
             if known in self.flags:
-                rest = dotted(path[len(known) :])
-                return Mistake(
-                    self.flags[known] + (f".{rest}" if rest[:1].isalpha() else rest), what
-                )
+                return Mistake(self.flags[known] + dotted(path[len(known) :], "."), what)
         line = next((self.lines[known] for known in ways if known in self.lines), 0)
         place = f"{self.file}:{line}" if line else self.file
         key = dotted(_as_thought_of(path))
@@ -53,10 +50,12 @@ def _as_thought_of(path: locate.Path) -> locate.Path:
     return (*path[:2], *path[3:]) if inside else path
 
 
-def dotted(path: locate.Path) -> str:
-    """Return "implementation[1].gradient"."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
+def dotted(path: locate.Path, start: str = "") -> str:
+    """Return "implementation[1].gradient"; a key that comes first follows `start`."""
+    texts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    if texts and texts[0].startswith("."):
+        texts[0] = start + texts[0][1:]
+    return "".join(texts)
 
 
 def open_draft(name: str, sets: Iterable[str] = ()) -> Draft:

@@ -1,0 +1,137 @@
+"""What machine, versions, threads, load and commit this is: what a number depends on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+GPUS = Path("/proc/driver/nvidia/gpus")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+CPU_INFO = Path("/proc/cpuinfo")
+VARIABLES = re.compile(
+    r"(OMP|MKL|OPENBLAS|BLIS|KMP|GOMP|NUMEXPR)_.*|CUDA_VISIBLE_DEVICES|CUBLAS_WORKSPACE_CONFIG"
+    r"|PYTORCH_.*|LD_PRELOAD|MALLOC_.*"
+)
+GIT_SECONDS = 5.0  # a checkout that takes longer to compare is on a disk that is not worth it
+
+
+def describe() -> dict[str, Any]:
+    """Return what a record says of where it was made; torch is asked only if it is imported."""
+    torch = sys.modules.get("torch")
+    return {
+        **_fixed(),
+        "blas": _blas(),
+        "threads": torch.get_num_threads() if torch is not None else None,
+        "affinity": sorted(os.sched_getaffinity(0)),
+        "niceness": os.nice(0),
+        "governor": _text(GOVERNOR),
+        "load": load(),
+        "variables": {
+            name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)
+        },
+    }
+
+
+def load() -> float:
+    """Return how many processes wanted a core, on average over the last minute."""
+    return os.getloadavg()[0]
+
+
+def devices() -> tuple[str, ...]:
+    """Return the kinds of device that this machine has and that the installed torch can use."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return ("cpu", "cuda") if _gpu_names() and _cuda() and not hidden else ("cpu",)
+
+
+@functools.cache
+def _fixed() -> dict[str, Any]:
+    """Return what stays as it is for as long as this process lives."""
+    commit, dirty = _commit()
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "cpu_model": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpu": ", ".join(_gpu_names()) or None,
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "ray": _version("ray"),
+        "numpy": _version("numpy"),
+        "cuda": _cuda(),
+        "commit": commit,
+        "dirty": dirty,
+    }
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout and whether tracked files differ; None where unknown."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    calm = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        said = subprocess.run(
+            command, cwd=ROOT, env=calm, capture_output=True, text=True, timeout=GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None, None
+    if said.returncode != 0:
+        return None, None
+    commit, _, dirty = said.stdout.strip().partition("-")
+    return commit, bool(dirty)
+
+
+def _cpu_model() -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", _text(CPU_INFO) or "", re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    """Return the models of the NVIDIA devices, as the driver lists them."""
+    texts = [_text(path) or "" for path in sorted(GPUS.glob("*/information"))]
+    models = [re.search(r"^Model:\s*(.+)$", text, re.MULTILINE) for text in texts]
+    return [model[1] for model in models if model]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _cuda() -> str | None:
+    """Return the CUDA version that torch was built for; None for a build without."""
+    try:
+        built = Path(str(distribution("torch").locate_file("torch/version.py")))
+    except PackageNotFoundError:
+        return None
+    found = re.search(r"^cuda\b[^=]*=\s*'([^']+)'", _text(built) or "", re.MULTILINE)
+    return found[1] if found else None
+
+
+def _blas() -> str | None:
+    """Return the library that torch multiplies matrices with; None while torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return found[1] if found else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
