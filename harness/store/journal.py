@@ -7,25 +7,19 @@ counts. So a record is never overwritten, and a rerun that is cut off is simply 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.store.lock import StoreError, lock, unlock
 from harness.trial import SCHEMA, Record
 
 JOURNAL = "records.jsonl"
-LOCK = "driver.lock"
-
-
-class StoreError(Exception):
-    """A results folder cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ class Store:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder / LOCK)
+            self._lock = lock(self.folder)
         except OSError as error:
             raise StoreError(f"{self.folder} cannot be used: {error.strerror}") from error
         try:
@@ -91,7 +85,7 @@ class Store:
             self._mend()
             _sync_folder(self.folder)
         except BaseException:
-            os.close(self._lock)
+            unlock(self.folder, self._lock)
             raise
         return self
 
@@ -102,8 +96,7 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._journal)
-        (self.folder / LOCK).unlink(missing_ok=True)
-        os.close(self._lock)
+        unlock(self.folder, self._lock)
 
     def is_done(self, identity: str) -> bool:
         """Return whether a trial has a record that counts."""
@@ -203,48 +196,6 @@ def _finite(value: Any, path: str = "") -> tuple[Any, list[str]]:
 
 def _all(paths: Iterable[list[str]]) -> list[str]:
     return [path for several in paths for path in several]
-
-
-def _locked(path: Path) -> int:
-    """Return the descriptor of the lock file, held until it is closed or its process ends.
-
-    Raises:
-        StoreError: another driver holds it, here or on another machine.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _holder(descriptor)
-            os.close(descriptor)
-            raise StoreError(_busy(path, holder)) from None
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-            break
-        os.close(descriptor)  # whoever held it has deleted it between our two steps
-    holder = _holder(descriptor)
-    if holder.get("host", socket.gethostname()) != socket.gethostname():
-        os.close(
-            descriptor
-        )  # a lock may not reach across machines, so this one is not ours to take
-        raise StoreError(_busy(path, holder))
-    os.ftruncate(descriptor, 0)
-    os.pwrite(
-        descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0
-    )
-    return descriptor
-
-
-def _holder(descriptor: int) -> dict[str, Any]:
-    try:
-        return dict(json.loads(os.pread(descriptor, 4096, 0)))
-    except ValueError:
-        return {}
-
-
-def _busy(path: Path, holder: Mapping[str, Any]) -> str:
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return f"{path.parent} is in use by {who}; wait for it, or if it is gone delete {path}"
 
 
 def _sync_folder(folder: Path) -> None:
