@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +28,6 @@ def record(trial: Trial, report: Report, node: str, attempts: int) -> Record:
         status=status,
         reason=reason + _told(report.output),
         advice=advice,
-        environment=_environment(trial),
         **where,
     )
 
@@ -90,8 +88,3 @@ def _mebibytes(amount: int) -> str:
 
 def _told(output: str) -> str:
     return f"\nIts last lines:\n{output}" if output else ""
-
-
-def _environment(trial: Trial) -> Mapping[str, Any]:
-    """Return what is known of the machine without the trial's own word."""
-    return {"threads": trial.threads}
