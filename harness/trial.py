@@ -110,7 +110,7 @@ class Trial:
     learning_rate: float
     block: int
     seed: int  # of the sweep; with `block` it fixes weights and batches
-    protocol: Mapping[str, float] = field(default_factory=dict)
+    protocol: Mapping[str, int | float] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # "gradients/native" -> sha256
     plugins: tuple[str, ...] = ()  # files named in the sweep or by --plugin
     limits: Limits = Limits()

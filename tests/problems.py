@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from harness.check import Probe
+from harness.check.probe import Probe
 from harness.contract import Batch, Cell, Clip, Draw, GradientMethod, Gradients
 from harness.drive import Drive
 from harness.model import Model

@@ -24,7 +24,9 @@ class FullBPTT(GradientMethod):
         """Return 3 times the forward's products, and all activations kept."""
         return Cost(
             flops=shape.forward_flops + shape.backward_flops,
-            kept_bytes=shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes,
+            kept_bytes=shape.saved_step * shape.states * shape.item_bytes
+            + shape.loss_bytes
+            + shape.state_bytes,  # the first
             sequential_depth=2 * shape.length,
         )
 

@@ -32,7 +32,9 @@ class Native(GradientMethod):
         """Return full BPTT's products, and what the fused kernel keeps."""
         return Cost(
             flops=shape.forward_flops + shape.backward_flops,
-            kept_bytes=shape.saved_fused * shape.states * shape.item_bytes + shape.loss_bytes,
+            kept_bytes=shape.saved_fused * shape.states * shape.item_bytes
+            + shape.loss_bytes
+            + 2 * shape.state_bytes,  # the first and the last
             sequential_depth=2 * shape.length,
         )
 

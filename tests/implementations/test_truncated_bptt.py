@@ -1,4 +1,4 @@
-"""What is special to truncated BPTT; the promises every method makes are tested over the registry."""
+"""What is special to truncated BPTT; what every method promises is tested over the registry."""
 
 import pytest
 import torch

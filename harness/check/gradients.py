@@ -1,0 +1,156 @@
+"""Does a gradient method keep its promises, on every cell and over ragged lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+
+import torch
+from torch import Tensor
+
+from harness import oracle
+from harness.check.finding import SEED, TOLERANCE, Finding
+from harness.check.probe import HIDDEN_SIZE, INPUT_SIZE, Probe
+from harness.contract import Batch, Clip, Draw, Gradient, GradientMethod, State
+from harness.drive import Drive, windows
+from harness.model import Model
+from harness.registry import Registry
+from harness.trial import Choice
+
+UNWINDOWED = 32  # the steps that stand in for a stride where a method has none
+
+
+def check_gradient(registry: Registry, choice: Choice) -> Iterator[Finding]:
+    """Try a gradient method on every cell there is, over ragged lengths."""
+    method = registry.build("gradients", choice)
+    longest = 2 * (method.stride or UNWINDOWED) + 3  # two whole windows and a short one
+    for plugin in registry.of("cells"):
+        torch.manual_seed(SEED)
+        cell = registry.build("cells", Choice(plugin.name), INPUT_SIZE, HIDDEN_SIZE)
+        model = Model(cell, Probe()).double()
+        reason = method.supports(model)
+        if reason is not None:
+            yield Finding(str(choice), "supports the cell", plugin.name, "skipped", reason)
+            continue
+        for length, batch_size in ((1, 1), (2, 3), (7, 2), (longest, 2)):
+            fresh = registry.build("gradients", choice)
+            attempt = _Attempt(str(choice), plugin.name, fresh, model, length, batch_size)
+            yield from attempt.findings_or_failure()
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One gradient method on one cell with one length and batch size."""
+
+    plugin: str
+    cell: str
+    method: GradientMethod
+    model: Model
+    length: int
+    batch_size: int
+
+    def finding(self, promise: str, broken: str | None) -> Finding:
+        place = f"{self.cell} T={self.length} B={self.batch_size}"
+        return Finding(self.plugin, promise, place, "broken" if broken else "kept", broken or "")
+
+    def batch(self) -> Batch:
+        generator = torch.Generator().manual_seed(SEED)
+        batch = self.model.task.batch(Draw(self.length, self.batch_size), generator)
+        return batch.to(torch.device("cpu"), torch.float64)
+
+    def findings_or_failure(self) -> Iterator[Finding]:
+        """Yield the findings; a method that raises has broken the promise to run."""
+        try:
+            yield from self.findings()
+        except Exception as error:  # whatever a plugin may raise
+            yield self.finding("runs without an error", f"{type(error).__name__}: {error}")
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every promise's finding."""
+        batch, seen_at = self.batch(), list[int]()
+        before = {name: param.clone() for name, param in self.model.named_parameters()}
+        found = self.whole(batch, ())
+        yield self.finding("gradients have the parameters' names and shapes", self.shapes(found))
+        yield self.finding("parameters are left untouched", self.touched(before))
+        yield self.finding("the carry holds no graph", self.graph_in_carry(batch))
+        rectangles = self.method.keeps(self.length)
+        if self.method.exact(self.length):
+            want = oracle.exact_gradient(self.model, batch)
+            yield self.finding("exact: equals the oracle", _difference(found, want))
+        elif rectangles is not None:
+            want = oracle.kept_gradient(self.model, batch, rectangles)
+            yield self.finding("truncated: equals its own definition", _difference(found, want))
+        if self.method.hooked:
+            watched = self.whole(batch, (_Watching(seen_at),))
+            missed = set(range(self.length)) - set(seen_at)
+            wrong = f"no hook call for t = {sorted(missed)}" if missed else None
+            yield self.finding("a hook sees every step", wrong)
+            yield self.finding("a hook that changes nothing is free", _difference(watched, found))
+
+    def whole(self, batch: Batch, clips: tuple[Clip, ...]) -> Gradient:
+        """Return the gradient of the sequence, driven as a trial drives it."""
+        out: list[Gradient] = []
+        drive = Drive(
+            self.model, self.method, clips, observe=lambda gradient, _: out.append(gradient)
+        )
+        drive.sequence(batch, drive.begin(self.batch_size, torch.Generator().manual_seed(SEED)))
+        return out[0]
+
+    def shapes(self, found: Gradient) -> str | None:
+        want = {name: tuple(param.shape) for name, param in self.model.named_parameters()}
+        got = {name: tuple(grad.shape) for name, grad in found.params.items()}
+        return None if got == want else f"got {got}, want {want}"
+
+    def touched(self, before: dict[str, Tensor]) -> str | None:
+        for name, param in self.model.named_parameters():
+            if param.grad is not None:
+                return f"{name}.grad was written"
+            if not torch.equal(param, before[name]):
+                return f"{name} was changed"
+        return None
+
+    def graph_in_carry(self, batch: Batch) -> str | None:
+        generator = torch.Generator().manual_seed(SEED)
+        carry = self.method.begin(self.model, self.batch_size, generator)
+        for window in windows(batch, self.method.stride):
+            _, carry = self.method.gradient(self.model, window, carry)
+        held = [tensor for tensor in _tensors(carry) if tensor.requires_grad]
+        return f"{len(held)} tensors of the carry require a gradient" if held else None
+
+
+class _Watching(Clip):
+    """Notes the steps it sees and changes nothing."""
+
+    uses_hidden = True
+
+    def __init__(self, seen_at: list[int]) -> None:
+        self.seen_at = seen_at
+
+    def hidden(self, t: int, grads: State) -> State:
+        self.seen_at.append(t)
+        return grads
+
+
+def _difference(got: Gradient, want: Gradient) -> str | None:
+    """Return by how much two gradients differ, relatively, where it is more than rounding."""
+    for name, grad in want.params.items():
+        scale = float(torch.cat([g.flatten() for g in want.params.values()]).norm())
+        error = float((got.params[name] - grad).norm()) / max(scale, 1e-300)
+        if not error <= TOLERANCE:
+            return f"{name} is off by {error:.2g} of the gradient's norm"
+    error = abs(float(got.loss - want.loss)) / max(abs(float(want.loss)), 1e-300)
+    return None if error <= TOLERANCE else f"the loss is off by {error:.2g}, relatively"
+
+
+def _tensors(carry: object) -> Iterator[Tensor]:
+    if isinstance(carry, Tensor):
+        yield carry
+    elif isinstance(carry, dict):
+        for value in carry.values():
+            yield from _tensors(value)
+    elif isinstance(carry, (list, tuple)):
+        for value in carry:
+            yield from _tensors(value)
+    elif is_dataclass(carry):
+        for part in fields(carry):
+            yield from _tensors(getattr(carry, part.name))

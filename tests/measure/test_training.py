@@ -1,0 +1,55 @@
+"""Training as recorded: what the clip did, what diverged, what repeats."""
+
+import pytest
+from rigs import rig_of
+
+from harness.measure.training import Diverged, measure
+from harness.trial import Choice
+
+SHORT = {"sequences": 20, "evaluations": 4, "evaluation_batches": 1}
+
+
+def test_training_lowers_the_loss_and_records_every_update() -> None:
+    values = measure(rig_of("training", protocol={**SHORT, "sequences": 100}))
+    assert values["loss"][-1] < values["loss"][0]
+    assert values["updates"] == 100
+    assert values["evaluated_at"] == [0, 25, 50, 75, 100]
+    assert values["trivial_score"] == pytest.approx(1 / 6)
+    assert values["clipped_fraction"] is None
+
+
+def test_truncation_updates_once_a_window() -> None:
+    params = {"stride": 8, "depth": 8}
+    values = measure(rig_of("training", "truncated_bptt", params=params, protocol=SHORT))
+    assert values["updates"] == 20 * 3
+
+
+def test_a_tight_clip_clips_every_update_and_a_loose_one_none() -> None:
+    tight, loose = (
+        measure(rig_of("training", clips=(Choice("norm", {"max_norm": c}),), protocol=SHORT))
+        for c in (1e-6, 1e6)
+    )
+    assert tight["clipped_fraction"] == 1.0
+    assert max(tight["norm_after"]) <= 1e-6
+    assert loose["clipped_fraction"] == 0.0
+    assert loose["norm_after"] == loose["norm_before"]
+
+
+def test_the_same_trial_gives_the_same_curve() -> None:
+    one, two = (measure(rig_of("training", protocol=SHORT)) for _ in range(2))
+    assert one["loss"] == two["loss"]
+    assert one["score"] == two["score"]
+
+
+def test_exact_methods_follow_the_same_curve() -> None:
+    full, other = (
+        measure(rig_of("training", name, protocol=SHORT)) for name in ("full_bptt", "checkpointed")
+    )
+    assert other["loss"] == pytest.approx(full["loss"], rel=1e-3)  # float32 over 20 updates
+
+
+def test_a_learning_rate_that_is_far_too_high_ends_as_diverged_with_what_was_seen() -> None:
+    rig = rig_of("training", optimizer="sgd", learning_rate=1e30, protocol=SHORT)
+    with pytest.raises(Diverged, match=r"not finite at sequence \d+ of 20") as caught:
+        measure(rig)
+    assert caught.value.values["updates"] >= 1
