@@ -74,7 +74,7 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         *axes(_telling(frame)),
         size("sequence_length"),
         word("implementation"),
-        ranged("time_ratio", "time / baseline", RATIO),
+        Column("time / baseline", _time_text),
         word("verdict"),
         share_of("memory_ratio", "memory / baseline"),
         metric("cosine"),
@@ -183,6 +183,12 @@ def _longest(frame: pd.DataFrame, named: Row) -> dict[str, Any]:
     first = beyond.sort_values(["sequence_length", "block"]).iloc[0]
     stopped = float(first["sequence_length"])
     return {"longest": longest, "stopped_at": stopped, "stopped_by": first["status"]}
+
+
+def _time_text(row: Row) -> str:
+    if row["baseline"]:
+        return "baseline"
+    return RATIO.interval(row["time_ratio"], row["time_ratio_low"], row["time_ratio_high"])
 
 
 def _longest_text(row: Row) -> str:

@@ -27,6 +27,7 @@ PANEL_HEIGHT = 1.75
 MOST_PANELS = 6  # more than a reader compares; the tables have the rest
 LOG_FROM = 4.0  # a range wider than this factor is drawn on a logarithmic axis
 TEXT = 7.5  # points
+FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same file on every machine
     "font.size": TEXT,
@@ -38,7 +39,7 @@ STYLE: dict[str, Any] = {
     "axes.linewidth": 0.6,
     "axes.labelcolor": MUTED.light,
     "axes.titlecolor": INK.light,
-    "axes.facecolor": PAPER.light,
+    "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -174,7 +175,8 @@ def log_ticks(low: float, high: float, unit: Unit) -> list[float]:
 
 def svg(drawing: Drawing) -> str:
     """Return the figure as SVG, the same bytes for the same numbers."""
-    return _save(drawing, "svg", {"Date": None, "Creator": None}).decode()
+    text = _save(drawing, "svg", {"Date": None, "Creator": None}).decode()
+    return text.replace("'DejaVu Sans'", FONTS)
 
 
 def pdf(drawing: Drawing) -> bytes:

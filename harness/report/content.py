@@ -1,0 +1,154 @@
+"""Everything a report says, gathered once for the page, the Markdown and the files beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from harness.report import evidence, figures, pairs, tables, trust
+from harness.report.columns import Table
+from harness.report.figures.canvas import Drawing
+from harness.report.metrics import frame
+from harness.report.sentences import BLOCKS_FOR_A_VERDICT
+from harness.trial import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One results folder as the store read it."""
+
+    name: str
+    description: str
+    sweep_toml: str  # as resolved
+    records: tuple[Record, ...]
+    unreadable_lines: int
+    command: str  # that made it
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One question of the report, with the figures and tables that answer it."""
+
+    key: str
+    title: str
+    drawings: tuple[Drawing, ...]
+    tables: tuple[Table, ...]
+    missing: str  # what to say where there is neither
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A report before it has a form."""
+
+    title: str
+    descriptions: tuple[str, ...]
+    when: str
+    short: str  # why there are no verdicts; empty where there are
+    trust: trust.Trust
+    answer: tables.Answer
+    sections: tuple[Section, ...]
+    sources: tuple[Source, ...]
+    frame: pd.DataFrame  # every trial
+
+
+def gather(sources: Sequence[Source]) -> Content:
+    """Return the content of one report over all sources; their records are never pooled."""
+    named = tuple(zip(_unique([source.name for source in sources]), sources, strict=True))
+    records = [record for source in sources for record in source.records]
+    parts = [frame(source.records, name) for name, source in named]
+    rows = pd.concat(parts, ignore_index=True) if parts else frame([])
+    found = tables.answer(rows)
+    unreadable = sum(source.unreadable_lines for source in sources)
+    return Content(
+        title=" · ".join(name for name, _ in named) or "no results",
+        descriptions=tuple(source.description for source in sources if source.description),
+        when=_when(records),
+        short=_short(rows),
+        trust=trust.trust(rows, records, unreadable),
+        answer=found,
+        sections=_sections(rows, records, found),
+        sources=tuple(sources),
+        frame=rows,
+    )
+
+
+def _sections(
+    rows: pd.DataFrame, records: Sequence[Record], found: tables.Answer
+) -> tuple[Section, ...]:
+    drawings = figures.draw(rows, records)
+    behind = {table.key: table for table in evidence.tables(rows)} if len(rows) else {}
+    behind["answer"] = tables.answer_table(found, rows)
+    behind["noise"], behind["failures"] = trust.noise(rows), trust.failures(rows)
+    return tuple(
+        Section(
+            key,
+            title,
+            tuple(drawing for drawing in drawings if drawing.section == key),
+            tuple(behind[name] for name in names if name in behind and len(behind[name].data)),
+            missing,
+        )
+        for key, title, names, missing in _OUTLINE
+    )
+
+
+_OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    ("answer", "Which one should I use?", ("answer",), "Nothing was measured to compare."),
+    ("speed", "How does time grow with the sequence?", ("speed",), "No speed trial is done."),
+    ("phases", "Where does the time go?", (), "No speed trial was split into phases."),
+    ("memory", "What fits in memory?", ("memory",), "No memory trial is done."),
+    ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
+    ("learning", "Which one still learns?", ("training",), "No training trial is done."),
+    ("noise", "Which numbers are weak?", ("noise",), "There is no time ratio to doubt."),
+    ("failures", "What did not run, and what helps?", ("failures",), "Every trial is done."),
+)
+
+
+def every_table(content: Content) -> Iterator[Table]:
+    """Yield the tables of all sections."""
+    for section in content.sections:
+        yield from section.tables
+
+
+def every_drawing(content: Content) -> Iterator[Drawing]:
+    """Yield the figures of all sections."""
+    for section in content.sections:
+        yield from section.drawings
+
+
+def _short(rows: pd.DataFrame) -> str:
+    blocks = trust.blocks_of(rows)
+    if not len(rows) or blocks >= BLOCKS_FOR_A_VERDICT:
+        return ""
+    return (
+        f"A short sweep: {blocks} block{'s' if blocks > 1 else ''} a comparison. An exact 95 %"
+        f" interval needs {BLOCKS_FOR_A_VERDICT}, so there are no verdicts on time here: read the"
+        " ratios as indications."
+    )
+
+
+def _when(records: Sequence[Record]) -> str:
+    times = [time for record in records for time in (record.started, record.ended) if time > 0]
+    if not times:
+        return ""
+    first, last = (datetime.fromtimestamp(end, UTC) for end in (min(times), max(times)))
+    same_day = first.date() == last.date()
+    return f"{first:%Y-%m-%d %H:%M} to {last:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Return the names, numbered where two folders share one: their records must stay apart."""
+    seen: Counter[str] = Counter()
+    made = []
+    for name in names:
+        seen[name] += 1
+        made.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return made
+
+
+def telling(content: Content) -> list[str]:
+    """Return the columns that tell this report's settings apart."""
+    return pairs.varying(content.frame)
