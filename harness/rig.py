@@ -15,6 +15,7 @@ from harness.registry import Registry
 from harness.trial import Trial
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+BATCHES_A_BLOCK = 1000  # how far apart the blocks begin to read a stateful task's text
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
@@ -49,7 +50,8 @@ class Rig:
 
     def batch(self, index: int = 0, split: Split = "train") -> Batch:
         """Return the task's batch on the trial's device."""
-        draw = Draw(self.trial.sequence_length, self.trial.batch_size, index, split)
+        first = BATCHES_A_BLOCK * self.trial.block if split == "train" else 0
+        draw = Draw(self.trial.sequence_length, self.trial.batch_size, first + index, split)
         batch = self.task.batch(draw, self.generator("batch", split, index))
         return batch.to(self.device, self.dtype)
 
@@ -103,14 +105,18 @@ def build(trial: Trial, registry: Registry, dtype: str | None = None) -> Rig:
         Skipped: a plugin cannot do what the trial asks.
     """
     task: Task = registry.build("tasks", trial.task)
-    draw = Draw(trial.sequence_length, trial.batch_size)
     device, number = torch.device(trial.device), DTYPES[dtype or trial.dtype]
     torch.manual_seed(seed_of(trial, "weights"))
     cell: Cell = registry.build("cells", trial.cell, task.input_size, trial.hidden_size)
     model = Model(cell, task).to(device, number)
     method: GradientMethod = registry.build("gradients", trial.implementation.gradient)
     clips: list[Clip] = [registry.build("clips", clip) for clip in trial.implementation.clips]
-    reason = task.refuses(draw) or method.supports(model) or _hidden_conflict(method, clips)
+    splits: tuple[Split, ...] = (
+        ("train", "valid") if trial.measurement == "training" else ("train",)
+    )
+    draws = [Draw(trial.sequence_length, trial.batch_size, 0, split) for split in splits]
+    refused = next(filter(None, map(task.refuses, draws)), None)
+    reason = refused or method.supports(model) or _hidden_conflict(method, clips)
     if reason is not None:
         raise Skipped(reason)
     return Rig(trial, task, model, method, tuple(clips), device, number)

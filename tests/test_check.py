@@ -41,7 +41,7 @@ def test_every_template_keeps_its_promises(kind: Kind, tmp_path: Path) -> None:
     file = tmp_path / "my_first.py"
     shutil.copy(ROOT / FOLDERS[kind] / "_template.py", file)
     findings = check(Registry.scan([file]), kind, Choice("my_first"))
-    assert len(findings) >= 6
+    assert len(findings) >= 4
     assert broken(findings) == set()
 
 
@@ -49,8 +49,8 @@ def test_every_template_keeps_its_promises(kind: Kind, tmp_path: Path) -> None:
 MUTATIONS = [
     pytest.param(
         "gradients/truncated_bptt",
-        "window.start - again, hook)\n        loss = model.loss(hidden[again:], window.targets, window.weights)",
-        "window.start - again, hook)\n        loss = model.loss(hidden[again:], window.targets, window.weights * 0.5)",
+        "model.loss(hidden[again:], window.targets, window.weights)",
+        "model.loss(hidden[again:], window.targets, 0.5 * window.weights)",
         "truncated: equals its own definition",
         id="drop the weight of a window",
     ),
@@ -106,8 +106,8 @@ MUTATIONS = [
     ),
     pytest.param(
         "tasks/adding",
-        "1 / draw.batch_size",
-        "2 / draw.batch_size",
+        "weights[-1] = 1 / batch_size",
+        "weights[-1] = 2 / batch_size",
         "weights sum to 1",
         id="weights that sum to two",
     ),
