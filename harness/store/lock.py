@@ -37,14 +37,11 @@ def lock(folder: Path) -> int:
         os.close(descriptor)  # whoever held it has deleted it between our two steps
     holder = _holder(descriptor)
     if holder.get("host", socket.gethostname()) != socket.gethostname():
-        os.close(
-            descriptor
-        )  # a lock may not reach across machines, so this one is not ours to take
+        os.close(descriptor)  # locks may not reach across machines, so it is not ours to take
         raise StoreError(_busy(path, holder))
     os.ftruncate(descriptor, 0)
-    os.pwrite(
-        descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0
-    )
+    ours = {"host": socket.gethostname(), "pid": os.getpid()}
+    os.pwrite(descriptor, json.dumps(ours).encode(), 0)
     return descriptor
 
 

@@ -1,0 +1,97 @@
+"""Takes a sweep from its plan to its records: what is not done yet runs, and is kept as it comes.
+
+Prints nothing and knows no executor: the command line shows what is yielded here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from typing import cast
+
+from harness import store
+from harness.store import Store
+from harness.sweep import Planned, match
+from harness.trial import Record, Trial
+
+Execute = Callable[[Sequence[Trial]], Iterator[Record]]
+EXCLUDED = "excluded"  # marks the records of trials that the sweep itself leaves out
+
+
+def pending(planned: Sequence[Planned], kept: Store) -> tuple[Planned, ...]:
+    """Return what has no record yet."""
+    return tuple(each for each in planned if not kept.is_done(each.trial.id))
+
+
+def reopen(
+    planned: Sequence[Planned], kept: Store, again: tuple[match.Condition, ...] = ()
+) -> None:
+    """Withdraw the records that are to be made anew.
+
+    These are the records for which every condition of `again` holds, where there are conditions,
+    and those of trials that the sweep used to exclude and now does not.
+    """
+    wanted = {each.trial.id for each in planned if each.skip_reason is None}
+    kept.withdraw(
+        record.trial.id
+        for record in store.read(kept.folder).records
+        if record.trial.id in wanted
+        and (
+            record.values.get(EXCLUDED)
+            or (again and match.all_hold(again, match.facts_of_record(record)))
+        )
+    )
+
+
+def run(planned: Sequence[Planned], kept: Store, execute: Execute) -> Iterator[Record]:
+    """Yield the record of every trial that has none yet, once it is kept for good.
+
+    A trial that the sweep excludes is recorded as skipped and not run. Closing this generator
+    ends the trials that run; they have no record and are run on resuming.
+    """
+    left = pending(planned, kept)
+    for each in left:
+        if each.skip_reason is not None:
+            record = _excluded(each.trial, each.skip_reason)
+            if kept.append(record):
+                yield record
+    trials = [each.trial for each in left if each.skip_reason is None]
+    if not trials:
+        return
+    # Every executor is a generator function; closing it is what ends the trials.
+    running = cast(Generator[Record, None, None], execute(trials))
+    with closing(running):
+        for record in running:
+            if kept.append(record):
+                yield record
+
+
+def current(records: Sequence[Record]) -> tuple[Record, ...]:
+    """Return the records without those of an older source of the same plugins.
+
+    After a plugin was changed, a resumed sweep runs its trials again; the older ones stay in the
+    journal but must not stand beside the new ones in a table.
+    """
+    newest: dict[str, Record] = {}
+    for record in records:
+        newest[_apart_from_sources(record.trial)] = record
+    chosen = {id(record) for record in newest.values()}
+    return tuple(record for record in records if id(record) in chosen)
+
+
+def _apart_from_sources(trial: Trial) -> str:
+    return repr({**trial.to_json(), "sources": {}, "plugins": (), "limits": None})
+
+
+def _excluded(trial: Trial, reason: str) -> Record:
+    now = time.time()
+    return Record(
+        trial=trial,
+        status="skipped",
+        reason=reason,
+        advice="take the [[exclude]] out of the sweep, then resume it",
+        values={EXCLUDED: True},
+        started=now,
+        ended=now,
+    )
