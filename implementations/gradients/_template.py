@@ -24,7 +24,7 @@ class Template(GradientMethod):
 
     scale: float = 1.0  # an example: `gradient = { use = "my_rule", scale = [0.5, 1.0] }`
 
-    # `stride = 8` here would hand over eight steps at a time; None, the default, the whole sequence.
+    # `stride = 8` here would hand over eight steps at a time; by default it is the whole sequence.
 
     def __post_init__(self) -> None:
         # Refuse what cannot work; the sentence reaches the user with the line of the sweep.
@@ -40,7 +40,7 @@ class Template(GradientMethod):
         return [(t, t + 1, t) for t in range(length)] if self.scale == 1.0 else None
 
     def cost(self, shape: Shape) -> Cost:
-        """Return the theory drawn beside the measurements; leave this method out if there is none."""
+        """Return the theory drawn beside the measurements; leave this out if there is none."""
         kept = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         return Cost(shape.forward_flops + shape.backward_flops, kept, 2 * shape.length)
 

@@ -1,0 +1,85 @@
+"""Whatever happens to a trial, the worker returns its record."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rigs import trial_of
+
+from harness.trial import Choice, Record, Trial
+from harness.worker import run, run_json
+
+SHORT = {"sequences": 4, "evaluations": 1, "evaluation_batches": 1}
+
+BROKEN = '''"""A method that fails. It is for a test."""
+from dataclasses import dataclass
+from harness.contract import GradientMethod
+
+@dataclass
+class Broken(GradientMethod):
+    """Fails."""
+
+    def gradient(self, model, window, carry, hook=None):
+        {body}
+'''
+
+
+def broken_trial(tmp_path: Path, body: str) -> Trial:
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN.format(body=body))
+    return trial_of("training", "broken", protocol=SHORT, plugins=(str(file),))
+
+
+def test_a_trial_that_ends_well_is_done_with_its_values_and_the_machine() -> None:
+    record = run(trial_of("memory"))
+    assert (record.status, record.reason) == ("done", "")
+    assert record.values["peak_bytes"] > 0
+    assert record.environment["torch"]
+    assert record.started < record.ended
+
+
+def test_a_record_survives_json() -> None:
+    trial = trial_of("training", clips=(Choice("norm", {"max_norm": 1.0}),), protocol=SHORT)
+    data = json.loads(json.dumps(run_json(json.loads(json.dumps(trial.to_json())))))
+    record = Record.from_json(data)
+    assert record.trial == trial
+    assert data["id"] == trial.id
+    assert record.status == "done"
+
+
+def test_a_clip_of_hidden_gradients_on_a_method_that_shows_none_is_skipped_with_a_sentence() -> (
+    None
+):
+    record = run(trial_of("speed", "native", (Choice("hidden", {"max_norm": 1.0}),)))
+    assert record.status == "skipped"
+    assert "Hidden clips dL/ds at every step, which Native does not show" in record.reason
+
+
+def test_a_length_the_task_cannot_have_is_skipped_with_its_sentence() -> None:
+    record = run(trial_of("memory", task=Choice("copy"), sequence_length=5))
+    assert record.status == "skipped"
+    assert "copy" in record.reason
+
+
+def test_divergence_is_a_result_with_the_curve_until_then() -> None:
+    record = run(trial_of("training", optimizer="sgd", learning_rate=1e30, protocol=SHORT))
+    assert record.status == "nonfinite"
+    assert "norm" in record.advice
+    assert len(record.values["loss"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "body", ["raise MemoryError()", "import torch; torch.empty(2**62, dtype=torch.uint8)"]
+)
+def test_memory_that_is_not_there_is_oom(tmp_path: Path, body: str) -> None:
+    record = run(broken_trial(tmp_path, body))
+    assert record.status == "oom"
+    assert record.reason
+    assert "[limits]" in record.advice
+
+
+def test_a_bug_is_a_failure_that_names_its_line(tmp_path: Path) -> None:
+    record = run(broken_trial(tmp_path, "return 1 / 0"))
+    assert record.status == "failed"
+    assert "ZeroDivisionError" in record.reason
+    assert "broken.py" in record.reason
