@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from harness.executors.settings import NoSuchCluster
 
 INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
+KNOCK_SECONDS = 5.0  # for a connection across any network
 QUIET: Mapping[str, Any] = {
     "include_dashboard": False,
     "log_to_driver": False,
@@ -65,8 +67,9 @@ class Cluster:
                     **QUIET,
                 )
             else:
+                _knock(address)
                 ray.init(address, **QUIET)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise NoSuchCluster(str(error)) from error
 
     def offers(self) -> list[Offer]:
@@ -119,6 +122,13 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster; a local one ends."""
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError if nothing listens: Ray would try for a minute, then end the process."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:  # not "auto", which Ray looks up by itself
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _answer(reference: Reference) -> Mapping[str, Any] | Lost:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from harness.executors import outcome
 from harness.executors.client import environment
@@ -68,7 +68,7 @@ class Driver:
             )
         self._channel = Channel(own)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Driver:
         return self
 
     def __exit__(
@@ -101,12 +101,16 @@ class Driver:
         with contextlib.suppress(OSError):  # lost already: there is no event to receive either
             for message in (asdict(setup), *(work.to_json() for work in works)):
                 self._channel.send(message)
+        ready = False
         while (event := self._channel.receive()) is not None:
             if event["event"] == "error":
-                raise self._error(event)
+                raise self._error(event["why"], event["no_cluster"])
             yield event
             if event["event"] == "end":
                 return
+            ready = True
+        if not ready:
+            raise self._error(f"Ray did not start: {self.last_words()}", no_cluster=True)
 
     def last_words(self) -> str:
         """Return the end of what the driver printed."""
@@ -121,13 +125,13 @@ class Driver:
             variables |= {**LOCAL, "RAY_AUTH_TOKEN_PATH": str(token)}
         return variables
 
-    def _error(self, event: Mapping[str, Any]) -> ExecutorError:
-        if event["no_cluster"] and self._settings.address is not None:
-            return NoSuchCluster(
-                f"no Ray cluster answers at {self._settings.address!r} (--address): "
-                f"{event['why']}; leave --address out to run on this machine"
-            )
-        return ExecutorError(event["why"])
+    def _error(self, why: str, no_cluster: bool) -> ExecutorError:
+        if not no_cluster or self._settings.address is None:
+            return ExecutorError(why)
+        return NoSuchCluster(
+            f"no Ray cluster answers at {self._settings.address!r} (--address): {why}; give its "
+            "head's HOST:PORT, or leave --address out to run on this machine"
+        )
 
 
 def run(
@@ -175,7 +179,7 @@ def devices(settings: Settings) -> tuple[str, ...]:
         for event in driver.events([]):
             if event["event"] == "ready":
                 return tuple(event["devices"])
-        raise ExecutorError(f"Ray was lost as it started: {driver.last_words()}")
+    raise AssertionError("events() raises where there is no ready")
 
 
 def _record(trial: Trial, event: Mapping[str, Any]) -> Record:

@@ -128,6 +128,8 @@ def as_told(payload):
         began = time.time()
         time.sleep(payload["sequence_length"] / 1000)
         return _done(payload, pid=os.getpid(), began=began, ended=time.time())
+    if name == "describe_done":
+        return _done(payload, **describe(payload))
     if name == "noise":
         print("noise from a trial", file=sys.stderr)
         return _done(payload)
