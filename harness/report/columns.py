@@ -34,6 +34,7 @@ class Table:
     note: str
     data: pd.DataFrame
     columns: tuple[Column, ...]
+    leading: int = 0  # so many first columns name a group of rows; the page lifts them out
 
     def shown(self) -> pd.DataFrame:
         """Return the table as text, every cell with its unit."""

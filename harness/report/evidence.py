@@ -30,11 +30,10 @@ def speed(frame: pd.DataFrame) -> Table:
     others = ["seconds_per_step", "seconds_per_update", "floor_ratio", "first_seconds"]
     data = data.merge(_medians(frame, others), on=KEYS, how="left")
     columns = (
-        *_where(frame),
         ranged("seconds_per_sequence", "time per sequence", SECONDS),
         metric("seconds_per_step"),
         metric("seconds_per_update"),
-        ranged("time_ratio", "time / baseline", RATIO),
+        ranged("time_ratio", "time ratio", RATIO),
         word("verdict"),
         metric("floor_ratio"),
         metric("first_seconds"),
@@ -43,7 +42,7 @@ def speed(frame: pd.DataFrame) -> Table:
         "A sequence is a batch of B; a step is one time index of one of them (T by B). The floor"
         " is the same matrix products with nothing around them, timed in the same trial."
     )
-    return Table("speed", "How long does a sequence take?", note, _ordered(data, frame), columns)
+    return _made("speed", "How long does a sequence take?", note, data, columns, frame)
 
 
 def memory(frame: pd.DataFrame) -> Table:
@@ -52,13 +51,12 @@ def memory(frame: pd.DataFrame) -> Table:
     data = _medians(frame, names)
     data["kept_over_theory"] = data["kept_bytes"] / data["theory_kept_bytes"]
     columns = (
-        *_where(frame),
         *(metric(name) for name in names),
         Column("kept / theory", _theory_text),
     )
     share = f"{DISAGREEMENT:.0%}".replace("%", " %")
     note = f"Exact tensor bytes. Beyond {share} from theory the ratio is marked with “!”."
-    return Table("memory", "What does it keep in memory?", note, _ordered(data, frame), columns)
+    return _made("memory", "What does it keep in memory?", note, data, columns, frame)
 
 
 def gradients(frame: pd.DataFrame) -> Table:
@@ -75,7 +73,6 @@ def gradients(frame: pd.DataFrame) -> Table:
     words = pd.DataFrame(rows, columns=[*KEYS, "claim", "agrees", "verdict"])
     data = data.merge(words.astype({"agrees": "object"}), on=KEYS, how="left")
     columns = (
-        *_where(frame),
         word("claim"),
         Column("agrees with itself", _agrees_text, numeric=False),
         *(metric(name) for name in names[:6]),
@@ -85,7 +82,7 @@ def gradients(frame: pd.DataFrame) -> Table:
         "Against full BPTT in float64 on frozen parameters. “Agrees” means that the method gives"
         " what its own definition says: biased by design is no bug, disagreeing is."
     )
-    return Table("gradients", "Which gradient is right?", note, _ordered(data, frame), columns)
+    return _made("gradients", "Which gradient is right?", note, data, columns, frame)
 
 
 def training(frame: pd.DataFrame) -> Table:
@@ -97,7 +94,6 @@ def training(frame: pd.DataFrame) -> Table:
     words = known.drop_duplicates(KEYS)[[*KEYS, "score_name", "score_better", "trivial_formula"]]
     data = data.merge(words, on=KEYS, how="left")
     columns = (
-        *_where(frame),
         word("score_name", "score"),
         metric("final_score"),
         metric("trivial_score"),
@@ -108,13 +104,22 @@ def training(frame: pd.DataFrame) -> Table:
         metric("training_seconds"),
     )
     note = "Medians over blocks. The trivial predictor learns nothing; its formula is in the CSV."
-    return Table("training", "Which one still learns?", note, _ordered(data, frame), columns)
+    return _made("training", "Which one still learns?", note, data, columns, frame)
 
 
-def _where(frame: pd.DataFrame) -> tuple[Column, ...]:
-    names = pairs.varying(frame)
-    kept = [name for name in pairs.SETTING if name in names]
-    return (*axes([*kept, "sequence_length"]), word("implementation"))
+def _made(
+    key: str,
+    title: str,
+    note: str,
+    data: pd.DataFrame,
+    columns: tuple[Column, ...],
+    frame: pd.DataFrame,
+) -> Table:
+    """Return the table in the report's order, headed by what tells its rows apart."""
+    telling = pairs.varying(frame)
+    where = axes([*(name for name in pairs.SETTING if name in telling), "sequence_length"])
+    whole = (*where, word("implementation"), *columns)
+    return Table(key, title, note, _ordered(data, frame), whole, len(where))
 
 
 def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

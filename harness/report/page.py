@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import content, pairs, themed, trials
-from harness.report.columns import Table
+from harness.report.columns import Column, Table
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.palette import COLOURS, styles
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT
@@ -24,11 +24,13 @@ HERE = Path(__file__).parent
 OPEN_TABLES = ("answer", "noise", "failures")  # shown at once; the others behind a disclosure
 MOST_NUMBERS = 60  # rows of a figure's numbers on the page; the CSV has all
 LONG = ("reason", "what to do", "note", "example", "flags")
-AXIS_HEADINGS = ("results", "node", "device", "cell", "task", "T", "H", "B", "dtype", "threads")
 WORDS = (
     ("sequence, step", "A sequence is one batch of B sequences of T steps. A time per step is the"
      " time of a sequence over T by B."),
-    ("baseline", "The implementation that ratios are against."),
+    ("baseline, ratio", "The implementation that ratios are against; below 1 is less time, or less"
+     " memory, than the baseline takes."),
+    ("exponent of T", "Time grows as T to this power over the lengths measured; 1 is in"
+     " proportion."),
     ("block", "One repetition of the whole comparison, every implementation once, in random order"
      " and fresh processes. Ratios are formed inside a block, so what slows a block down cancels."),
     ("[low, high]", "The interval that holds the truth 95 times in 100, from"
@@ -63,10 +65,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table on the page; `first` of a group that shares what comes before."""
+    """One row of a table on the page, below its group's name where it is the group's first."""
 
+    group: str
     cells: tuple[Cell, ...]
-    first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,32 +152,38 @@ def _swatches(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _lines(table: Table, swatches: dict[str, str]) -> Iterator[Line]:
-    """Yield the rows; what repeats the row above in the leading columns is marked `again`."""
-    before: tuple[str, ...] = ()
-    leading = [column.heading in AXIS_HEADINGS for column in table.columns]
+    """Yield the rows; the first of a group carries the group's name."""
+    before = ""
+    names = [column.heading for column in table.columns[: table.leading]]
+    rest = table.columns[table.leading :]
     for row in table.shown().itertuples(index=False):
-        texts = tuple(str(text) for text in row)
-        same = [
-            lead and texts[: place + 1] == before[: place + 1] for place, lead in enumerate(leading)
-        ]
+        texts = [str(text) for text in row]
+        group = " · ".join(map(_named, names, texts))
         cells = tuple(
-            Cell(text, _kind(column.heading, column.numeric, text, again), "")
-            if column.heading != "implementation"
-            else Cell(text, "key", swatches.get(text, ""))
-            for text, column, again in zip(texts, table.columns, same, strict=True)
+            Cell(text, _kind(column, text), _swatch(column, text, swatches))
+            for text, column in zip(texts[table.leading :], rest, strict=True)
         )
-        yield Line(
-            cells,
-            any(leading) and not all(s for s, lead in zip(same, leading, strict=True) if lead),
-        )
-        before = texts
+        yield Line(group if group != before else "", cells)
+        before = group
 
 
-def _kind(heading: str, numeric: bool, text: str, again: bool) -> str:
-    kinds = ["n" if numeric else "", "again" if again else "", "long" if heading in LONG else ""]
-    if "DISAGREES" in text or text.endswith(" !"):
-        kinds.append("bad")
-    return " ".join(kind for kind in kinds if kind)
+def _named(heading: str, text: str) -> str:
+    """Return "T = 256", or the value alone where it says what it is."""
+    if heading in pairs.SYMBOLS.values():
+        return f"{heading} = {text}"
+    return text if heading in pairs.SELF_EVIDENT else f"{heading} {text}"
+
+
+def _swatch(column: Column, text: str, swatches: dict[str, str]) -> str:
+    return swatches.get(text, "") if column.heading == "implementation" else ""
+
+
+def _kind(column: Column, text: str) -> str:
+    kinds = ["n"] if column.numeric else []
+    kinds += ["key"] if column.heading in ("implementation", "verdict") else []
+    kinds += ["long"] if column.heading in LONG else []
+    kinds += ["bad"] if "DISAGREES" in text or text.endswith(" !") else []
+    return " ".join(kinds)
 
 
 def _numbers(drawing: Drawing, telling: list[str]) -> Numbers:

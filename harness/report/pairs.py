@@ -33,6 +33,7 @@ SETTING = [
 ]
 POINT = [*SETTING, "sequence_length"]
 ESTIMATE = ["estimate", "low", "high", "confidence", "count"]
+SELF_EVIDENT = frozenset({"results", "node", "device", "dtype", "cell", "task", "optimizer"})
 SYMBOLS = {"sequence_length": "T", "hidden_size": "H", "batch_size": "B"}
 
 
@@ -121,7 +122,7 @@ def describe(named: Mapping[str, Any], columns: Iterable[str]) -> str:
     """Return "lstm · adding · H=128" for the columns asked for."""
     words = []
     for column in sorted(columns, key=lambda name: (name not in ("cell", "task"),)):
-        symbol = SYMBOLS.get(column, "" if column in _SELF_EVIDENT else column.replace("_", " "))
+        symbol = SYMBOLS.get(column, "" if column in SELF_EVIDENT else column.replace("_", " "))
         value = named[column]
         shown = f"{value:g}" if isinstance(value, float) else str(value)
         words.append(f"{symbol}={shown}" if symbol else shown)
@@ -132,9 +133,6 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     """Return a sort key in which 16 comes before 128."""
     parts = re.split(r"(\d+(?:\.\d+)?)", text)
     return [(1, float(part), "") if i % 2 else (0, math.inf, part) for i, part in enumerate(parts)]
-
-
-_SELF_EVIDENT = {"results", "node", "device", "dtype", "cell", "task", "optimizer"}
 
 
 def _as_row(interval: stats.Interval) -> dict[str, float]:

@@ -30,16 +30,22 @@ def _time(rows: Rows, margin: float) -> str:
     timed = [row for row in rows if math.isfinite(row["time_ratio"])]
     if not timed:
         return "no time ratio, for nothing was timed in the same block as a baseline"
-    blocks = min(row["blocks"] for row in timed)
     if any(row["confidence"] < stats.CONFIDENCE for row in timed):
         ordered = sorted(timed, key=lambda row: float(row["time_ratio"]))
         seen = [f"{row['implementation']} {RATIO.text(row['time_ratio'])}" for row in ordered]
-        plural = "block is" if blocks == 1 else "blocks are"
         return (
-            f"no verdict on time, as {blocks} {plural} too few ({BLOCKS_FOR_A_VERDICT} are"
+            f"no verdict on time, as {_blocks(timed)} too few ({BLOCKS_FOR_A_VERDICT} are"
             f" needed); seen so far, against {base}: {', '.join(seen)}"
         )
     return _fastest(timed, base, margin)
+
+
+def _blocks(timed: Rows) -> str:
+    """Return "3 blocks are", or "2 to 3 blocks are" where a trial of a block failed."""
+    fewest, most = (end(row["blocks"] for row in timed) for end in (min, max))
+    if most == 1:
+        return "1 block is"
+    return f"{fewest} blocks are" if fewest == most else f"{fewest} to {most} blocks are"
 
 
 def _fastest(timed: Rows, base: str, margin: float) -> str:

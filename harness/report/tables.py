@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness import stats
 from harness.report import pairs
-from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, size, word
+from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT, sentence
 from harness.report.units import MISSING, PLAIN, RATIO, SHARE
 
@@ -70,23 +70,23 @@ def references(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
     """Return the answer's rows as a table."""
-    columns: tuple[Column, ...] = (
-        *axes(_telling(frame)),
-        size("sequence_length"),
+    where = axes([*_telling(frame), "sequence_length"])
+    columns = (
+        *where,
         word("implementation"),
-        Column("time / baseline", _time_text),
+        Column("time ratio", _time_text),
         word("verdict"),
-        share_of("memory_ratio", "memory / baseline"),
+        share_of("memory_ratio", "memory ratio"),
         metric("cosine"),
         Column("note", note, numeric=False),
         Column("longest T", _longest_text),
-        ranged("exponent", "time grows as T^", PLAIN),
+        ranged("exponent", "exponent of T", PLAIN),
     )
     text = (
         "Time ratios are formed inside blocks, then summarised (Hodges-Lehmann). A verdict needs"
         f" {BLOCKS_FOR_A_VERDICT} blocks. Memory and gradients are exact and need no interval."
     )
-    return Table("answer", "Which one should I use?", text, found.rows, columns)
+    return Table("answer", "Which one should I use?", text, found.rows, columns, len(where))
 
 
 def share_of(key: str, heading: str) -> Column:

@@ -41,11 +41,15 @@ def _inline(text: str, described: str, classes: dict[str, str]) -> Markup:
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # groups' ids repeat from figure to figure
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r"<defs>\s*</defs>", "", body)
-    body = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.{DECIMALS}f}", body)
+    body = re.sub(r'="[^"]*\d\.\d{3,}[^"]*"', _rounded, body)  # attributes only: text is data
     body = re.sub(r"\s*\n\s*", " ", body)
     head = f'<svg role="img" aria-label="{escape(described)}"'
     width = r' width="[^"]*" height="[^"]*"'
     return Markup(re.sub(width, "", body.replace("<svg", head, 1), count=1))  # ours
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    return re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.{DECIMALS}f}", attribute[0])
 
 
 def _variables(style: str) -> str:

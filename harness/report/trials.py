@@ -12,7 +12,7 @@ import pandas as pd
 from harness.report import pairs
 from harness.report.columns import Row
 from harness.report.metrics import BY_KEY
-from harness.report.units import COUNT, MISSING, Unit
+from harness.report.units import COUNT, MISSING, PLAIN, Unit
 
 WITHOUT_SCRIPTS = 100  # rows that stand in the page itself
 PRECISION = 5  # significant digits of a number that the page formats to three
@@ -31,18 +31,24 @@ class Field:
 def fields(frame: pd.DataFrame) -> list[Field]:
     """Return the columns worth a reader's width: what varies, and one result a measurement."""
     varying = pairs.varying(frame)
-    axes = {"results", "node", "device", "dtype", "threads", "update", "optimizer"}
-    named = [name for name in pairs.SETTING if name in varying and name in axes]
-    made = [Field("id", "trial", "id", None), Field("status", "status", "status", None)]
-    made += [Field("measurement", "measurement", "measurement", None)]
-    made += [Field("implementation", "implementation", "implementation", None)]
-    made += [Field("cell", "cell", "cell", None), Field("task", "task", "task", None)]
-    made += [Field("sequence_length", "T", "T", COUNT), Field("hidden_size", "H", "H", COUNT)]
-    made += [Field("batch_size", "B", "B", COUNT), Field("block", "block", "block", COUNT)]
-    made += [Field(name, name, name, None) for name in named]
+    plain = ["id", "status", "measurement", "implementation", "cell", "task"]
+    plain += [name for name in _WORDS if name in varying]
+    numbers = [name for name in _NUMBERS if name in varying]
+    numbers += ["sequence_length", "block"]
+    made = [Field(name, "trial" if name == "id" else name, name, None) for name in plain]
+    units = {"learning_rate": PLAIN}
+    made += [Field(n, _symbol(n), _symbol(n), units.get(n, COUNT)) for n in numbers]
     made += [_result("seconds_per_sequence", "time"), _result("peak_bytes", "memory")]
     made += [_result("cosine", "cosine"), _result("final_score", "score")]
     return [*made, Field("reason", "reason", "reason", None)]
+
+
+_WORDS = ("results", "node", "device", "dtype", "update", "optimizer")
+_NUMBERS = ("threads", "learning_rate", "hidden_size", "batch_size")
+
+
+def _symbol(name: str) -> str:
+    return pairs.SYMBOLS.get(name, name)
 
 
 def text(row: Row, field: Field) -> str:
@@ -55,8 +61,9 @@ def text(row: Row, field: Field) -> str:
 
 def first_rows(frame: pd.DataFrame) -> list[list[str]]:
     """Return the rows that are there without scripts, as text."""
+    known = fields(frame)
     shown = frame.head(WITHOUT_SCRIPTS).to_dict("records")
-    return [[text(row, field) for field in fields(frame)] for row in _plain(shown)]
+    return [[text(row, field) for field in known] for row in _plain(shown)]
 
 
 def as_json(frame: pd.DataFrame) -> str:

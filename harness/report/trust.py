@@ -98,7 +98,7 @@ def noise(frame: pd.DataFrame) -> Table:
         *axes([name for name in pairs.SETTING if name in pairs.varying(frame)]),
         *axes(["sequence_length"]),
         word("implementation"),
-        ranged("time_ratio", "time / baseline", RATIO),
+        ranged("time_ratio", "time ratio", RATIO),
         Column("interval width", lambda row: SHARE.text(row["width"])),
         metric("noise", "noisiest trial"),
         Column("confidence", _confidence),

@@ -9,6 +9,8 @@ DIGITS = 3  # significant; more would claim more than the intervals do
 MISSING = "–"  # noqa: RUF001  # the dash that tables use where there is no number
 TIMES = "×"  # noqa: RUF001  # the sign of a ratio
 
+SMALLEST, LARGEST = 1e-3, 1e7  # beyond, an exponent is easier to read than zeros
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -28,7 +30,9 @@ class Unit:
     def tick(self, value: float) -> str:
         """Return the text of a round number on an axis: "2 ms" where `text` has "2.00 ms"."""
         factor, symbol = self._suiting(value)
-        return f"{value / factor:,.10g}{symbol}"
+        scaled = value / factor
+        tiny = scaled != 0 and abs(scaled) < SMALLEST
+        return f"{_power(scaled, 0) if tiny else f'{scaled:,.10g}'}{symbol}"
 
     def interval(self, estimate: float, low: float, high: float) -> str:
         """Return "41.2 ms [40.8, 41.9]"; the estimate alone where there is no range."""
@@ -55,11 +59,17 @@ def number(value: float, digits: int = DIGITS) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
-    if exponent < -3 or exponent > 6:
-        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    if abs(value) < SMALLEST or abs(value) >= LARGEST:
+        return _power(value, 1)
     rounded = round(value, digits - 1 - exponent)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{decimals}f}"
+
+
+def _power(value: float, decimals: int) -> str:
+    """Return "3.1e-14"."""
+    digits, exponent = f"{value:.{decimals}e}".split("e")
+    return f"{digits}e{int(exponent)}"
 
 
 SECONDS = Unit(((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")))

@@ -27,6 +27,8 @@ PANEL_HEIGHT = 1.75
 MOST_PANELS = 6  # more than a reader compares; the tables have the rest
 LOG_FROM = 4.0  # a range wider than this factor is drawn on a logarithmic axis
 TEXT = 7.5  # points
+MOST_TICKS = 6
+_DIGITS = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,))  # of ticks, the densest that fits
 FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same file on every machine
@@ -90,7 +92,7 @@ def panels(
     """Return a figure with one pair of axes a title, in rows, below room for the legend."""
     columns = min(columns, len(titles))
     rows = math.ceil(len(titles) / columns)
-    row_height = TITLE + inside + BOTTOM
+    row_height = (TITLE if any(titles) else TOP) + inside + BOTTOM
     height = TOP + legend_rows * LEGEND_ROW + rows * row_height
     width = (WIDTH - left - RIGHT - (columns - 1) * GAP) / columns
     figure = Figure(figsize=(WIDTH, height))
@@ -161,16 +163,18 @@ def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> Non
 
 
 def log_ticks(low: float, high: float, unit: Unit) -> list[float]:
-    """Return at most 6 round numbers from `low` to `high`: 1, 2, 5, or powers of 2 of bytes."""
+    """Return a few round numbers from `low` to `high`; of bytes, powers of 2."""
     if unit is BYTES:
-        found = [2.0**k for k in range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)]
-    else:
-        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        found = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
-        if math.log10(high / low) > 2:
-            found = [10.0**decade for decade in decades]
-    inside = [tick for tick in found if low <= tick <= high]
-    return inside[:: max(1, math.ceil(len(inside) / 6))]
+        powers = range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)
+        inside = [2.0**power for power in powers if low <= 2.0**power <= high]
+        return inside[:: max(1, math.ceil(len(inside) / MOST_TICKS))]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in _DIGITS:
+        found = [digit * 10.0**decade for decade in decades for digit in digits]
+        inside = [tick for tick in found if low <= tick <= high]
+        if len(inside) <= MOST_TICKS:
+            return inside
+    return inside[:: math.ceil(len(inside) / MOST_TICKS)]
 
 
 def svg(drawing: Drawing) -> str:

@@ -61,7 +61,7 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         " best predictor that learns nothing: a curve that stays there has learned nothing."
     )
     found = _best(known, on)
-    title = "Which one still learns?"
+    title = "Does it beat the predictor that learns nothing?"
     return Drawing("score", "learning", title, caption + on.remark(), found, figure, table)
 
 
@@ -74,7 +74,9 @@ def _loss(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing 
     for ax, setting in zip(figure.axes, shown, strict=True):
         _scale(ax, pairs.at(table, setting), [], "training loss")
     caption = "Training loss, one batch a point: the median over blocks, with its range as a band."
-    found = lines.finding(_last(table), PLAIN, on).replace("At T", "At the end, T")
+    found = lines.finding(_last(table), PLAIN, on).replace(
+        "longest T", "end of training at the longest T"
+    )
     title = "How does the loss fall?"
     return Drawing("loss", "learning", title, caption + on.remark(), found, figure, table)
 

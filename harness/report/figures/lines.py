@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from harness.report import pairs
 from harness.report.figures import canvas
 from harness.report.figures.palette import INK, MUTED, PAPER, Style, styles
+from harness.report.sentences import listed
 from harness.report.units import Unit
 
 _ENDS = ("estimate", "low", "high")
@@ -100,19 +101,38 @@ def legend_key(style: Style, marker: bool = True) -> Line2D:
 
 
 def finding(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
-    """Return the values at the longest length of the first panel, from low to high, in words."""
-    for setting in on.settings:
-        here = pairs.at(table, setting)
-        if here.empty:
-            continue
-        longest = int(here["sequence_length"].max())
-        last = here[here["sequence_length"] == longest].sort_values("estimate")
-        seen = [
-            f"{name} {unit.text(value)}"
-            for name, value in zip(last["implementation"], last["estimate"], strict=True)
-        ]
-        return f"At T = {longest:,} ({on.panel_title(setting)}): {', '.join(seen)}."
-    return ""
+    """Return in words who is lowest and who is highest at the longest length of every panel."""
+    ends = [
+        pairs.longest(pairs.at(table, setting)).sort_values("estimate")
+        for setting in on.settings
+        if len(pairs.at(table, setting))
+    ]
+    texts = [[unit.text(value) for value in last["estimate"]] for last in ends]
+    if all(len(set(text)) == 1 for text in texts):
+        return f"At the longest T all are the same: {_range([text[0] for text in texts])}."
+    lowest = _extreme(ends, texts, 0)
+    highest = _extreme(ends, texts, -1)
+    return f"At the longest T the lowest is {lowest}, the highest {highest}."
+
+
+def _extreme(ends: Sequence[pd.DataFrame], texts: Sequence[Sequence[str]], place: int) -> str:
+    """Return "native (0.35 to 0.36)", and in how many panels where that is not all."""
+    seen: dict[str, list[str]] = {}
+    for last, text in zip(ends, texts, strict=True):
+        names = [n for n, t in zip(last["implementation"], text, strict=True) if t == text[place]]
+        seen.setdefault(listed(sorted(names, key=pairs.natural)), []).append(text[place])
+    ordered = sorted(seen.items(), key=lambda item: (-len(item[1]), pairs.natural(item[0])))
+    words = [
+        f"{names} ({_range(values)}"
+        + (f", in {len(values)} of {len(ends)} panels)" if len(ordered) > 1 else ")")
+        for names, values in ordered[:2]
+    ]
+    return " or ".join(words)
+
+
+def _range(values: Sequence[str]) -> str:
+    ends = sorted(set(values), key=pairs.natural)
+    return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
 
 
 def _panel(ax: Axes, table: pd.DataFrame, names: Sequence[str], on: Scene) -> None:

@@ -60,7 +60,17 @@ def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
         how="left",
     )
     found = lines.finding(table, BYTES, on)
-    return [Drawing("memory", "memory", "What fits in memory?", caption, found, figure, data)]
+    return [
+        Drawing(
+            "memory",
+            "memory",
+            "How does peak memory grow with the sequence?",
+            caption,
+            found,
+            figure,
+            data,
+        )
+    ]
 
 
 def _first_oom(frame: pd.DataFrame) -> pd.DataFrame:

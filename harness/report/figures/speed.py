@@ -101,7 +101,7 @@ def _phases(frame: pd.DataFrame, on: Scene) -> Drawing | None:
         "Time per step, by phase, from a short run of its own, so that splitting costs the"
         " timings above nothing. One scale a row."
     )
-    title = "Where does the time go?"
+    title = "How is the time of one step split?"
     return Drawing("phases", "phases", title, caption, _share(table, shown), figure, table)
 
 

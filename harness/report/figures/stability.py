@@ -16,6 +16,7 @@ from harness.report.figures.canvas import Drawing
 from harness.report.figures.lines import Scene
 from harness.report.figures.palette import INK, PAPER, VERDICT_TINTS
 from harness.report.metrics import BY_KEY
+from harness.report.sentences import listed
 from harness.report.units import PLAIN
 from harness.trial import Record
 
@@ -126,13 +127,17 @@ def _profile(ax: Axes, table: pd.DataFrame) -> None:
 
 def _horizons(frame: pd.DataFrame, on: Scene) -> str:
     known = frame[frame["horizon_90_steps"].notna()]
-    words = []
-    for setting in on.settings:
-        here = pairs.at(known, setting)
-        if len(here):
-            steps = pairs.longest(here)["horizon_90_steps"].median()
-            words.append(f"{steps:,.0f} steps ({on.panel_title(setting)})")
-    return f"90 % of the gradient comes from the last {', '.join(words)}." if words else ""
+    steps = {
+        on.panel_title(setting): pairs.longest(here)["horizon_90_steps"].median()
+        for setting in on.settings
+        if len(here := pairs.at(known, setting))
+    }
+    if not steps:
+        return ""
+    if len(set(steps.values())) == 1:
+        return f"90 % of the gradient comes from the last {max(steps.values()):,.0f} steps."
+    words = listed([f"{count:,.0f} ({name})" for name, count in steps.items()])
+    return f"90 % of the gradient comes from so many last steps: {words}."
 
 
 def _map(frame: pd.DataFrame, on: Scene) -> Drawing | None:
