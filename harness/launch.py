@@ -15,7 +15,9 @@ from harness.store import Store
 from harness.sweep import Planned, match
 from harness.trial import Record, Trial
 
-Execute = Callable[[Sequence[Trial]], Iterator[Record]]
+Trials = Sequence[Trial]
+Records = Iterator[Record]
+Execute = Callable[[Trials], Records]
 EXCLUDED = "excluded"  # marks the records of trials that the sweep itself leaves out
 
 
@@ -44,7 +46,7 @@ def reopen(
     )
 
 
-def run(planned: Sequence[Planned], kept: Store, execute: Execute) -> Iterator[Record]:
+def run(planned: Sequence[Planned], kept: Store, execute: Execute) -> Generator[Record, None, None]:
     """Yield the record of every trial that has none yet, once it is kept for good.
 
     A trial that the sweep excludes is recorded as skipped and not run. Closing this generator

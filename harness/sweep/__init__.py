@@ -2,6 +2,7 @@
 
 from harness.sweep.draft import PRESETS, Draft, open_draft
 from harness.sweep.expand import Planned, expand, settle
+from harness.sweep.labels import described, relabelled
 from harness.sweep.read import Sweep, read
 from harness.sweep.resolved import resolved
 
@@ -10,9 +11,11 @@ __all__ = [
     "Draft",
     "Planned",
     "Sweep",
+    "described",
     "expand",
     "open_draft",
     "read",
+    "relabelled",
     "resolved",
     "settle",
 ]

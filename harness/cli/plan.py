@@ -1,0 +1,144 @@
+"""What a sweep is going to do: found, checked and counted before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import environment, sweep
+from harness.cli import words
+from harness.executors import inline, ray
+from harness.executors.settings import OnStart, Settings
+from harness.registry import ConfigurationError, Mistake, Registry
+from harness.sweep import Planned, Sweep, match
+from harness.trial import Record, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """A way to run trials."""
+
+    run: Callable[[Sequence[Trial], Settings, OnStart], Iterator[Record]]
+    devices: Callable[[Settings], tuple[str, ...]]
+
+
+EXECUTORS: Mapping[str, Executor] = {
+    "ray": Executor(ray.run, ray.devices),
+    "inline": Executor(inline.run, lambda _: environment.devices()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    preset: str
+    sets: tuple[str, ...]
+    only: str
+    dry_run: bool
+    resume: bool
+    rerun: str
+    address: str | None
+    executor: str
+    plugins: tuple[Path, ...]
+    name: str | None
+    results: Path
+    offline: bool
+    allowed: tuple[str, ...]
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep, checked, and its trials."""
+
+    sweep: Sweep
+    registry: Registry
+    planned: tuple[Planned, ...]
+    again: tuple[match.Condition, ...]  # which records are to be made anew
+    folder: Path
+    executor: Executor
+    settings: Settings
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Return the ids of its trials."""
+        return frozenset(each.trial.id for each in self.planned)
+
+    @property
+    def packs(self) -> list[str]:
+        """Return the data packs that its trials read."""
+        tasks = {each.trial.task.use for each in self.planned if each.skip_reason is None}
+        return sorted({pack for task in tasks for pack in self.registry.find("tasks", task).packs})
+
+
+def made(options: Options) -> Plan:
+    """Return the plan.
+
+    Raises:
+        ConfigurationError: with every mistake that was found.
+    """
+    only = _conditions("--only", options.only, match.OF_TRIAL)
+    again = _conditions("--rerun", options.rerun, match.OF_RECORD)
+    named = [f"name={options.name}"] if options.name else []
+    draft = sweep.open_draft(options.preset, [*options.sets, *named])
+    registry = Registry.scan([*draft.plugins, *options.plugins])
+    wanted = sweep.read(draft, registry, options.plugins)
+    executor, settings = EXECUTORS[options.executor], Settings(options.address)
+    settled = sweep.settle(wanted, executor.devices(settings))
+    every = sweep.expand(settled, settled.axes.device, registry)
+    planned = [each for each in every if match.all_hold(only, match.facts_of(each.trial))]
+    if not planned:
+        what = f"{options.only!r} leaves none of {words.plural(len(every), 'trial')} to run"
+        raise ConfigurationError(Mistake("--only", what))
+    folder = options.results / settled.name
+    return Plan(settled, registry, tuple(planned), again, folder, executor, settings)
+
+
+def _conditions(flag: str, text: str, keys: tuple[str, ...]) -> tuple[match.Condition, ...]:
+    try:
+        return match.parse(text, keys)
+    except ValueError as error:
+        raise ConfigurationError(Mistake(flag, str(error))) from error
+
+
+def overview(plan: Plan) -> str:
+    """Return "quick: 640 trials = 5 implementations x 4 sequence lengths x ..."."""
+    axes = plan.sweep.axes
+    sizes = {
+        "implementation": len(plan.sweep.implementations),
+        "sequence length": len(axes.sequence_length),
+        "cell": len(axes.cells),
+        "task": len(axes.tasks),
+        "hidden size": len(axes.hidden_size),
+        "batch size": len(axes.batch_size),
+        "device": len(axes.device),
+        "dtype": len(axes.dtype),
+        "thread count": len(axes.threads),
+        "update": len(axes.update),
+        "optimizer": len(axes.optimizer),
+        "learning rate": len(axes.learning_rate),
+    }
+    factors = " x ".join(words.plural(n, noun) for noun, n in sizes.items() if n > 1)
+    blocks = ", ".join(
+        f"{words.plural(plan.sweep.blocks[name], 'block')} of {name}" for name in plan.sweep.passes
+    )
+    excluded = sum(each.skip_reason is not None for each in plan.planned)
+    less = f", {excluded:,} of them excluded" if excluded else ""
+    total = words.plural(len(plan.planned), "trial")
+    return f"{plan.sweep.name}: {total}{less} = {factors or '1 point'}, in {blocks}"
+
+
+def command_line(options: Options) -> list[str]:
+    """Return the command that begins this sweep, without --resume and --rerun."""
+    given = [("--set", text) for text in options.sets]
+    given += [("--only", options.only)] if options.only else []
+    given += [("--address", options.address)] if options.address else []
+    given += [("--executor", options.executor)] if options.executor != "ray" else []
+    given += [("--plugin", str(path)) for path in options.plugins]
+    given += [("--name", options.name)] if options.name else []
+    given += [("--results", str(options.results))] if str(options.results) != "results" else []
+    given += [("--allow-failures", ",".join(options.allowed))] if options.allowed else []
+    flags = ["--offline"] if options.offline else []
+    return ["bptt", "sweep", options.preset, *(part for pair in given for part in pair), *flags]

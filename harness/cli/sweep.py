@@ -1,0 +1,161 @@
+"""`bptt sweep`: run a sweep, keep every record as it comes, write the report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import data, launch
+from harness.cli import display, ending, exits, words
+from harness.cli import plan as plans
+from harness.cli.estimate import estimates
+from harness.cli.fetch import announce
+from harness.cli.plan import EXECUTORS, Options, Plan
+from harness.cli.report import MADE_BY, SWEEP
+from harness.report.units import BYTES
+from harness.store import JOURNAL, Store, StoreError
+from harness.sweep import resolved
+from harness.trial import STATUSES
+
+
+def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """Return the statuses of `oom,timeout`."""
+    named = tuple(part.strip() for part in value.split(",") if part.strip())
+    unknown = [name for name in named if name not in STATUSES]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is not one of {', '.join(STATUSES)}")
+    return named
+
+
+@click.command("sweep")
+@click.argument("preset", default="quick", metavar="[PRESET|FILE]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Overrule the file.")
+@click.option("--only", default="", metavar="EXPR", help='Part of it: "cell=lstm T>=128".')
+@click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@click.option("--resume", is_flag=True, help="Go on where an earlier command stopped.")
+@click.option("--rerun", default="", metavar="EXPR", help='Run these again: "status=oom".')
+@click.option("--address", help="A Ray cluster; without it, a Ray on this machine.")
+@click.option("--executor", type=click.Choice(list(EXECUTORS)), default="ray", show_default=True)
+@click.option("--plugin", "plugins", multiple=True, type=Path, help="A plugin file of your own.")
+@click.option("--name", help="Another name than the file's, so another results folder.")
+@click.option("--results", type=Path, default=Path("results"), show_default=True)
+@click.option("--offline", is_flag=True, help="Download no data pack.")
+@click.option(
+    "--allow-failures",
+    "allowed",
+    default="",
+    metavar="STATUS,...",
+    callback=_statuses,
+    help="Ends that do not count as failures: oom,timeout.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
+    """Run a preset (quick, lengths) or a sweep file, and write its report."""
+    options = Options(**given)
+    plan = plans.made(options)
+    if options.dry_run:
+        _show(plan, options)
+        return
+    _refuse_to_mix(plan, options)
+    _prepare_data(plan, options)
+    ctx.exit(_run(plan, options))
+
+
+def _show(plan: Plan, options: Options) -> None:
+    """Say what would run and what it would take."""
+    found = list(estimates(plan))
+    seconds = sum(estimate.seconds for estimate in found)
+    start = shlex.join(plans.command_line(options))
+    if options.as_json:
+        trials = {each.trial.id: str(each.trial) for each in plan.planned}
+        click.echo(json.dumps({"sweep": plan.sweep.name, "seconds": seconds, "trials": trials}))
+        return
+    width = max(len(estimate.label) for estimate in found)
+    click.echo(plans.overview(plan))
+    click.echo(f"  {'implementation':{width}}  trials  at least  kept for backward (theory)")
+    for one in found:
+        kept = "no formula" if one.kept_bytes is None else BYTES.text(one.kept_bytes)
+        lasts = words.duration(one.seconds)
+        click.echo(f"  {one.label:{width}}  {one.trials:6,}  {lasts:>8}  {kept}")
+    click.echo(
+        f"estimate: at least {words.duration(seconds)}, from warm-up and sampling times; what "
+        f"long sequences add is not in it\nnothing was run. start with: {start}"
+    )
+
+
+def _refuse_to_mix(plan: Plan, options: Options) -> None:
+    journal = plan.folder / JOURNAL
+    if options.resume or options.rerun or not journal.exists() or not journal.stat().st_size:
+        return
+    raise StoreError(
+        f"{plan.folder} holds records already; add --resume to go on with them, "
+        "or --name NAME to begin another folder"
+    )
+
+
+def _prepare_data(plan: Plan, options: Options) -> None:
+    """Have every data pack in the cache, verified."""
+    if not options.offline:
+        announce(plan.packs)
+    for pack in plan.packs:
+        if options.offline:
+            data.read(pack)
+        else:
+            data.fetch(pack)
+
+
+def _run(plan: Plan, options: Options) -> int:
+    """Run what has no record yet, write the report, and return the exit code."""
+    began = time.monotonic()
+    with Store(plan.folder) as kept:
+        made_by = shlex.join(plans.command_line(options))
+        text = f"{MADE_BY}{made_by}\n{resolved(plan.sweep)}"
+        (plan.folder / SWEEP).write_text(text, encoding="utf-8")
+        launch.reopen(plan.planned, kept, plan.again)
+        left = launch.pending(plan.planned, kept)
+        tally = display.Tally(plan.sweep.name, len(plan.planned), len(plan.planned) - len(left))
+        if not options.as_json:
+            already = f"; {tally.before:,} are done already" if tally.before else ""
+            click.echo(f"{plans.overview(plan)}{already}\nrecords  {plan.folder / JOURNAL}")
+        try:
+            _watch(plan, kept, display.chosen(tally, options.as_json))
+        except KeyboardInterrupt:
+            again = shlex.join([*plans.command_line(options), "--resume"])
+            click.echo(f"interrupted; nothing that was recorded is lost. go on with: {again}")
+            return exits.INTERRUPTED
+    return ending.told(plan, options, time.monotonic() - began)
+
+
+def _watch(plan: Plan, kept: Store, shown: display.Display) -> None:
+    """Run the trials and show them; whoever interrupts is told that it takes a moment."""
+
+    def execute(trials: launch.Trials) -> launch.Records:
+        return plan.executor.run(trials, plan.settings, shown.started)
+
+    running = closing(launch.run(plan.planned, kept, execute))
+    with _terminated_as_interrupted(), shown, running as records:
+        try:
+            for record in records:
+                shown.kept(record)
+        except KeyboardInterrupt:
+            click.echo("stopping the trials that run; Ctrl-C again kills them", err=True)
+            raise
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, from a CI or a batch system, stop as cleanly as Ctrl-C."""
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
