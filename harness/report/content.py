@@ -103,7 +103,7 @@ _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
     ("learning", "Which one still learns?", ("training",), "No training trial is done."),
     ("noise", "Which numbers are weak?", ("noise",), "There is no time ratio to doubt."),
-    ("failures", "What did not run, and what helps?", ("failures",), "Every trial is done."),
+    ("failures", "What did not run, and what helps?", ("failures",), "Nothing: no trial failed."),
 )
 
 
@@ -121,7 +121,9 @@ def every_drawing(content: Content) -> Iterator[Drawing]:
 
 def _short(rows: pd.DataFrame) -> str:
     blocks = trust.blocks_of(rows)
-    if not len(rows) or blocks >= BLOCKS_FOR_A_VERDICT:
+    if not len(rows):
+        return "Nothing has run yet: there is no record to report on."
+    if blocks >= BLOCKS_FOR_A_VERDICT:
         return ""
     return (
         f"A short sweep: {blocks} block{'s' if blocks > 1 else ''} a comparison. An exact 95 %"

@@ -17,7 +17,7 @@ from harness import stats
 from harness.report import pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT, sentence
-from harness.report.units import MISSING, PLAIN, RATIO, SHARE
+from harness.report.units import MISSING, POWER, RATIO, SHARE
 
 PLACE = ["results", "node", "device", "cell"]
 
@@ -80,7 +80,7 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         metric("cosine"),
         Column("note", note, numeric=False),
         Column("longest T", _longest_text),
-        ranged("exponent", "exponent of T", PLAIN),
+        ranged("exponent", "exponent of T", POWER),
     )
     text = (
         "Time ratios are formed inside blocks, then summarised (Hodges-Lehmann). A verdict needs"
@@ -104,7 +104,7 @@ def note(row: Row) -> str:
     elif not is_missing(row["claim"]):
         words.append(str(row["claim"]))
         if math.isfinite(row["reach_steps"]):
-            words.append(f"reaches back {row['reach_steps']:,.0f} steps")
+            words.append(f"reach {row['reach_steps']:,.0f}")
     if math.isfinite(row["clipped_share"]) and row["clips"]:
         words.append(f"clips {SHARE.text(row['clipped_share'])} of updates")
     return ", ".join(words) or MISSING

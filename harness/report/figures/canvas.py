@@ -158,7 +158,7 @@ def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> Non
         low, high = min(known), max(known)
         room = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
         ax.set_ylim(low - room, high + room)
-        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit.tick(_tidy(value))))
 
 

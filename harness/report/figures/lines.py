@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ def scene(frame: pd.DataFrame) -> Scene:
     for setting in sorted(every, key=lambda row: (row["hidden_size"], row["batch_size"])):
         place = tuple(str(setting[name]) for name in ("results", "node", "device", "cell", "task"))
         largest[place] = setting
-    chosen = [setting for setting in every if setting in largest.values()][: canvas.MOST_PANELS]
+    chosen = _spread([setting for setting in every if setting in largest.values()])
     return Scene(
         tuple(series),
         tuple(baselines),
@@ -62,6 +63,18 @@ def scene(frame: pd.DataFrame) -> Scene:
         len(every) - len(chosen),
         tuple(pairs.varying(frame)),
     )
+
+
+def _spread(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return as many settings as have room, in turn from every machine, device and cell."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    turns = []
+    for place, setting in enumerate(settings):
+        group = tuple(str(setting[name]) for name in ("results", "node", "device", "cell"))
+        seen[group] += 1
+        turns.append((seen[group], place))
+    kept = sorted(place for _, place in sorted(turns)[: canvas.MOST_PANELS])
+    return [settings[place] for place in kept]
 
 
 def over_length(
