@@ -20,7 +20,7 @@ def told(plan: Plan, options: Options, seconds: float) -> int:
     """Write the report, say how the sweep ended, and return the exit code."""
     every = launch.current(store.read(plan.folder).records)
     records = [record for record in every if record.trial.id in plan.ids]
-    sentences = _answer(records)
+    sentences = _answer(every)
     page = report.written((plan.folder,), plan.folder / "report")
     code = _exit_code(records, options.allowed)
     if options.as_json:

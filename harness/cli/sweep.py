@@ -130,7 +130,8 @@ def _run(plan: Plan, options: Options) -> int:
             _watch(plan, kept, display.chosen(tally, options.as_json))
         except KeyboardInterrupt:
             again = shlex.join([*plans.command_line(options), "--resume"])
-            click.echo(f"interrupted; nothing that was recorded is lost. go on with: {again}")
+            said = f"interrupted; nothing that was recorded is lost. go on with: {again}"
+            click.echo(said, err=True)
             return exits.INTERRUPTED
     return ending.told(plan, options, time.monotonic() - began)
 
