@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
-from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from harness.registry import Registry
@@ -18,13 +17,12 @@ MISTAKES = "mistakes"  # the type of a pydantic error that carries several slips
 Slip = tuple[tuple[str | int, ...], str]  # the place inside the value, and a sentence
 
 
-def choices_of(kind: Kind, value: object, info: ValidationInfo) -> tuple[Choice, ...]:
+def choices_of(kind: Kind, value: object, registry: Registry) -> tuple[Choice, ...]:
     """Return every choice that a name or an inline table stands for.
 
     Raises:
         PydanticCustomError: with every mistake in it.
     """
-    registry: Registry = cast(Registry, info.context)  # read.py hands it over
     table = {"use": value} if isinstance(value, str) else value
     if not isinstance(table, dict) or not isinstance(table.get("use"), str):
         raise slips(((), f'{value!r} is not a name, nor a table like {{ use = "name" }}'))

@@ -35,7 +35,7 @@ class Sweep:
     implementations: tuple[Implementation, ...]
     excludes: tuple[Exclude, ...]
     passes: tuple[str, ...]
-    protocols: Mapping[str, Mapping[str, float]]
+    protocols: Mapping[str, Mapping[str, int | float]]
     limits: Limits
     plugins: tuple[str, ...]
 
@@ -109,7 +109,7 @@ def _tried(
         yield draft.mistake(place, f"{choice}: {error}")
 
 
-def _protocols(form: Form) -> Mapping[str, Mapping[str, float]]:
+def _protocols(form: Form) -> Mapping[str, Mapping[str, int | float]]:
     given = {
         "speed": form.measure.speed,
         "memory": form.measure.memory,

@@ -21,7 +21,7 @@ def bad_baselines(draft: Draft) -> Iterator[Mistake]:
     entries = draft.data.get("implementation")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         return  # the form says it
-    marked = [index for index, entry in enumerate(entries) if entry.get("baseline") is True]
+    marked = [index for index, entry in enumerate(entries) if entry.get("baseline")]
     if not marked:
         yield draft.mistake(
             ("implementation",), "none is the baseline; add to one of them: baseline = true"

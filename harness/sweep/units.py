@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-SECONDS: Mapping[str, float] = {"s": 1, "min": 60, "h": 3600}
-BYTES: Mapping[str, int] = {
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
+SECONDS: Mapping[str, float] = {"s": 1.0, "min": 60.0, "h": 3600.0}
+BYTES: Mapping[str, float] = {
+    "B": 1.0,
+    "KB": 10.0**3,
+    "MB": 10.0**6,
+    "GB": 10.0**9,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
 }
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _POWERS = re.compile(r"\s*(\d+)\^(\d+)\s*\.\.\s*(\d+)\^(\d+)\s*")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from annotated_types import MinLen
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator
 
 from harness.registry.mistake import meant
 from harness.registry.parameter import Parameter
@@ -49,8 +49,9 @@ AXIS = (MinLen(1), BeforeValidator(listed), AfterValidator(distinct))
 def chosen(kind: Kind) -> BeforeValidator:
     """Return what reads a plugin's name or inline table."""
 
-    def validate(value: object, info: ValidationInfo) -> tuple[Choice, ...]:
-        return choices_of(kind, value, info)
+    # Any: pydantic's ValidationInfo is a protocol, which jaxtyping cannot check when it runs
+    def validate(value: object, info: Any) -> tuple[Choice, ...]:
+        return choices_of(kind, value, info.context)  # read.py hands the registry over
 
     return BeforeValidator(validate)
 
