@@ -32,7 +32,7 @@ class Metric:
     unit: Unit
     better: Literal["lower", "higher", ""] = ""
 
-    def text(self, value: float) -> str:
+    def text(self, value: float | int) -> str:
         """Return the number as a reader sees it."""
         return self.unit.text(value)
 
@@ -227,20 +227,20 @@ _READERS: Mapping[str, Callable[[Values, Trial], Row]] = MappingProxyType(
 )
 
 
-def _float(value: float | None) -> float:
+def _float(value: float | int | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _finite(samples: Sequence[float | None] | None) -> list[float]:
+def _finite(samples: Sequence[float | int | None] | None) -> list[float]:
     return [value for value in map(_float, samples or ()) if math.isfinite(value)]
 
 
-def _median(samples: Sequence[float | None] | None) -> float:
+def _median(samples: Sequence[float | int | None] | None) -> float:
     finite = _finite(samples)
     return float(np.median(finite)) if finite else math.nan
 
 
-def _noise(samples: Sequence[float | None] | None) -> float:
+def _noise(samples: Sequence[float | int | None] | None) -> float:
     finite = _finite(samples)
     if len(finite) < 2:
         return math.nan

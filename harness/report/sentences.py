@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness import stats
+from harness.report.pairs import natural
 from harness.report.units import BYTES, RATIO, number
 
 BLOCKS_FOR_A_VERDICT = 6  # an exact 95 % interval needs them (MEASURING)
@@ -54,7 +55,7 @@ def _fastest(timed: Rows, base: str, margin: float) -> str:
     rivals = [*timed, {"implementation": base, **same}]
     best = min(rivals, key=lambda row: float(row["time_ratio"]))
     level = [row for row in rivals if row["time_ratio_low"] <= best["time_ratio_high"]]
-    names = [row["implementation"] for row in sorted(level, key=lambda row: row["time_ratio"])]
+    names = sorted((row["implementation"] for row in level), key=natural)  # no ranking
     if names == [base]:
         return f"nothing is faster than {base}"
     if len(names) > 1:

@@ -20,21 +20,21 @@ class Unit:
     integral: bool = False  # whole numbers are written in full, without decimals
     digits: int = DIGITS
 
-    def text(self, value: float) -> str:
+    def text(self, value: float | int) -> str:
         """Return `value` in the unit that suits it: 0.0412 seconds as "41.2 ms"."""
         if not math.isfinite(value):
             return MISSING
         factor, symbol = self._suiting(value)
         return self._number(value / factor) + symbol
 
-    def tick(self, value: float) -> str:
+    def tick(self, value: float | int) -> str:
         """Return the text of a round number on an axis: "2 ms" where `text` has "2.00 ms"."""
         factor, symbol = self._suiting(value)
         scaled = value / factor
         tiny = scaled != 0 and abs(scaled) < SMALLEST
         return f"{_power(scaled, 0) if tiny else f'{scaled:,.10g}'}{symbol}"
 
-    def interval(self, estimate: float, low: float, high: float) -> str:
+    def interval(self, estimate: float | int, low: float | int, high: float | int) -> str:
         """Return "41.2 ms [40.8, 41.9]"; the estimate alone where there is no range."""
         if not (math.isfinite(low) and math.isfinite(high)) or low == high:
             return self.text(estimate)
@@ -42,19 +42,19 @@ class Unit:
         ends = ", ".join(self._number(end / factor) for end in (low, high))
         return f"{self._number(estimate / factor)}{symbol} [{ends}]"
 
-    def _suiting(self, value: float) -> tuple[float, str]:
+    def _suiting(self, value: float | int) -> tuple[float, str]:
         for factor, symbol in self.scales:
             if abs(value) >= factor:
                 return factor, symbol
         return self.scales[-1]
 
-    def _number(self, value: float) -> str:
+    def _number(self, value: float | int) -> str:
         if self.integral and value == round(value):
             return f"{value:,.0f}"
         return number(value, self.digits)
 
 
-def number(value: float, digits: int = DIGITS) -> str:
+def number(value: float | int, digits: int = DIGITS) -> str:
     """Return so many significant digits, with an exponent only where zeros would pile up."""
     if value == 0:
         return "0"
@@ -66,7 +66,7 @@ def number(value: float, digits: int = DIGITS) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
-def _power(value: float, decimals: int) -> str:
+def _power(value: float | int, decimals: int) -> str:
     """Return "3.1e-14"."""
     digits, exponent = f"{value:.{decimals}e}".split("e")
     return f"{digits}e{int(exponent)}"

@@ -116,12 +116,12 @@ def record(of: Trial, node: str = "bench-01", **changes: Any) -> Record:
     return replace(made, **changes)
 
 
-def records(grid: Grid = Grid()) -> list[Record]:  # noqa: B008  # frozen
+def records(grid: Grid = Grid()) -> list[Record]:  # frozen
     """Return one record a trial, all done."""
     return [record(of, grid.node) for of in trials(grid)]
 
 
-def with_failures(grid: Grid = Grid()) -> list[Record]:  # noqa: B008  # frozen
+def with_failures(grid: Grid = Grid()) -> list[Record]:  # frozen
     """Return the sweep with one record of every status that is not `done`."""
     made = records(grid)
     reasons = {

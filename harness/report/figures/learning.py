@@ -52,7 +52,7 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
     for ax, setting in zip(figure.axes, shown, strict=True):
         here = pairs.longest(pairs.at(known, setting))
         _scale(ax, pairs.at(table, setting), list(here["trivial_score"].dropna()), _name(here))
-        lines.note_line(ax, here["trivial_score"].median(), "trivial predictor", (5, 2))
+        lines.note_line(ax, here["trivial_score"].median(), "trivial predictor", (5.0, 2.0))
         low, high = sorted(ax.get_ylim())
         if low <= here["solved_score"].median() <= high:
             lines.note_line(ax, here["solved_score"].median(), "solved", (1.5, 1.5))

@@ -172,7 +172,7 @@ def _dress(line: Line2D, style: Style) -> None:
         line.set_dashes(style.dashes)
 
 
-def cross(ax: Axes, length: float, style: Style, height: float) -> None:
+def cross(ax: Axes, length: int, style: Style, height: float) -> None:
     """Mark a length at which something did not run, at a height between 0 and 1 of the panel."""
     ax.plot(
         [length],

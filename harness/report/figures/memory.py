@@ -62,7 +62,7 @@ def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
     found = lines.finding(table, BYTES, on)
     return [
         Drawing(
-            "memory",
+            "peak-memory",
             "memory",
             "How does peak memory grow with the sequence?",
             caption,

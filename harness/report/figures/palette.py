@@ -56,7 +56,13 @@ VERDICT_TINTS: Mapping[str, str] = MappingProxyType(
     {tint.name.removeprefix("tint-"): tint.light for tint in TINTS}
 )
 _MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">")
-_DASHES: tuple[tuple[float, ...], ...] = ((), (6, 2), (2, 1.5), (6, 2, 1.5, 2), (4, 1.5, 1.5, 1.5))
+_DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (6.0, 2.0),
+    (2.0, 1.5),
+    (6.0, 2.0, 1.5, 2.0),
+    (4.0, 1.5, 1.5, 1.5),
+)
 
 
 def styles(series: Sequence[str], baselines: Sequence[str]) -> dict[str, Style]:

@@ -1,0 +1,172 @@
+import math
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import fake_records as fake
+import pytest
+
+from harness.report import figures, metrics
+from harness.report.figures import canvas
+from harness.report.figures.palette import COLOURS, INK, MUTED, PAPER, SERIES, TINTS, styles
+from harness.report.units import BYTES, SECONDS
+
+SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=1)
+
+
+def draw(records):
+    return {drawing.key: drawing for drawing in figures.draw(metrics.frame(records), records)}
+
+
+def texts(drawing):
+    root = ElementTree.fromstring(canvas.svg(drawing))
+    return [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colour", SERIES, ids=lambda colour: colour.name)
+def test_a_series_stands_out_from_the_paper_in_both_themes(colour):
+    assert contrast(colour.light, PAPER.light) >= 3
+    assert contrast(colour.dark, PAPER.dark) >= 3
+
+
+@pytest.mark.parametrize("colour", [INK, MUTED], ids=lambda colour: colour.name)
+def test_text_can_be_read_in_both_themes(colour):
+    assert min(contrast(colour.light, PAPER.light), contrast(colour.dark, PAPER.dark)) >= 4.5
+
+
+@pytest.mark.parametrize("tint", TINTS, ids=lambda tint: tint.name)
+def test_a_word_can_be_read_on_its_tint(tint):
+    assert min(contrast(INK.light, tint.light), contrast(INK.dark, tint.dark)) >= 4.5
+
+
+def test_no_two_colours_share_a_light_value():
+    # The page finds a colour by its light value; a shared one would turn into the wrong variable.
+    assert len({colour.light for colour in COLOURS}) == len(COLOURS)
+
+
+def test_sixteen_series_are_told_apart_without_colour():
+    worn = styles([str(i) for i in range(17)], ["0"])
+    assert len({(style.marker, style.dashes) for style in worn.values()}) == 17
+
+
+def test_every_measurement_has_its_figures():
+    records = fake.records(SMALL)
+    assert list(draw(records)) == [
+        "time-ratio",
+        "seconds-per-step",
+        "seconds-per-sequence",
+        "floor-ratio",
+        "phases",
+        "peak-memory",
+        "lag-profile",
+        "cosine",
+        "norm-ratio",
+        "stability-map",
+        "gradient-norm",
+        "score",
+        "loss",
+    ]
+
+
+def test_only_speed_gives_only_figures_of_speed():
+    drawn = draw(fake.records(replace(SMALL, measurements=("speed",))))
+    assert {drawing.section for drawing in drawn.values()} == {"speed", "phases"}
+
+
+def test_no_records_give_no_figure():
+    assert draw([]) == {}
+
+
+def test_a_figure_asks_and_answers_in_words():
+    (drawing,) = draw(fake.records(replace(SMALL, measurements=("memory",)))).values()
+    assert drawing.title.endswith("?")
+    assert drawing.finding.startswith("At the longest T the lowest is truncated_bptt(16,16) (")
+
+
+def test_equal_values_are_called_the_same():
+    grid = replace(SMALL, measurements=("gradients",))
+    records = [r for r in fake.records(grid) if r.values["claim"] == "exact"]
+    assert draw(records)["cosine"].finding == "At the longest T all are the same: 1.00."
+
+
+def test_the_axis_of_a_time_speaks_in_its_unit():
+    one = fake.record(fake.trial("speed", length=64), values={"sample_seconds": [0.0512]})
+    two = fake.record(fake.trial("speed", length=256), values={"sample_seconds": [1.6384]})
+    drawn = draw([one, two])  # 50 µs and 400 µs a step
+    ticks = [text for text in texts(drawn["seconds-per-step"]) if text and text.endswith("µs")]
+    assert {"100 µs", "200 µs"} <= set(ticks)
+    assert "100 ms" in texts(drawn["seconds-per-sequence"])
+
+
+def test_an_interval_is_drawn_where_there_are_repeats():
+    def bars(blocks):
+        records = fake.records(replace(SMALL, blocks=blocks, measurements=("speed",)))
+        (ax,) = draw(records)["time-ratio"].figure.axes
+        return sum(len(bar.get_segments()) for bar in ax.collections)
+
+    assert [bars(1), bars(3)] == [0, 8]  # 4 rivals at 2 lengths
+
+
+def test_a_truncated_method_is_marked_where_it_cuts():
+    drawn = draw(fake.records(replace(SMALL, measurements=("gradients",))))["lag-profile"]
+    assert "truncated_bptt(16,16): cut after 16 steps" in texts(drawn)
+
+
+def test_the_first_length_that_ran_out_of_memory_is_marked():
+    records = [
+        replace(r, status="oom", reason="asked 2 GiB", values={})
+        if r.trial.sequence_length == 64 and r.trial.implementation.baseline
+        else r
+        for r in fake.records(replace(SMALL, measurements=("memory",)))
+    ]
+    assert texts(draw(records)["peak-memory"]).count("out of memory") == 1
+
+
+def test_the_trivial_predictor_stands_on_the_axis_of_the_score():
+    drawn = draw(fake.records(replace(SMALL, measurements=("training",))))["score"]
+    assert {"trivial predictor", "mean squared error"} <= set(texts(drawn))
+
+
+def test_a_profile_with_holes_and_zeros_is_drawn():
+    records = []
+    for record in fake.records(replace(SMALL, measurements=("gradients",))):
+        profile = {"lag": [0, 1, 2, 4], "median": [1.0, 0.5, None, 0.0]}
+        profile |= {"lower": [1.0, 0.4, None, 0.0], "upper": [1.0, 0.6, None, 0.1]}
+        records.append(replace(record, values={**record.values, "lag_profile": profile}))
+    assert "lag-profile" in draw(records)
+
+
+def test_every_cell_has_a_panel_where_not_every_setting_has_room():
+    grid = replace(SMALL, cells=("elman", "gru", "lstm"), tasks=("a", "b", "c", "d"))
+    drawn = draw(fake.records(replace(grid, measurements=("memory",))))["peak-memory"]
+    titles = [ax.get_title(loc="left") for ax in drawn.figure.axes]
+    assert [title.split()[0] for title in titles] == [
+        "elman",
+        "elman",
+        "gru",
+        "gru",
+        "lstm",
+        "lstm",
+    ]
+    assert "6 more settings are in the tables" in drawn.caption
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-5, 1e-3), (0.3, 1.4), (1e-9, 1.0), (1.0, 4.5)])
+def test_a_logarithmic_axis_has_a_few_ticks_inside_it(low, high):
+    ticks = canvas.log_ticks(low, high, SECONDS)
+    assert 2 <= len(ticks) <= canvas.MOST_TICKS
+    assert low <= min(ticks) <= max(ticks) <= high
+
+
+def test_ticks_of_bytes_are_powers_of_two():
+    assert all(math.log2(tick).is_integer() for tick in canvas.log_ticks(1e5, 1e9, BYTES))
