@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # torch.optim imports it at its first use: 1.2 s that every child would pay
 
 from harness import environment
 from harness.measure import gradients, memory, speed, training
