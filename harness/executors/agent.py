@@ -17,11 +17,15 @@ GRACE_SECONDS = 30.0  # beyond a trial's limit, after which its fork server is t
 
 
 class Agent:
-    """One a node. Every method takes and returns plain data; any thread may call `run`."""
+    """One a node. Every method takes and returns plain data; any thread may call `run`.
 
-    def __init__(self, module: str, folder: str, path: str | None) -> None:
+    The two folders are those of the command; on another machine there may be none of that name.
+    """
+
+    def __init__(self, module: str, folder: str, temporary: str, path: str | None) -> None:
         self._module = module
         self._folder = folder if os.path.isdir(folder) else None
+        self._temporary = temporary if os.path.isdir(temporary) else None
         self._lock = threading.Lock()
         self._launch: Launch | None = None
         self._client: Client | None = None
@@ -57,6 +61,10 @@ class Agent:
                 self._running -= 1
                 self._exclusive = False
 
+    def close(self) -> None:
+        """End the fork server and its trials, leaving no file behind."""
+        self._drop(self._client)
+
     def _report(self, request: Request) -> Report:
         client = None
         try:
@@ -77,7 +85,7 @@ class Agent:
             return self._client
 
     def _start(self) -> Client:
-        self._launch = Launch(self._module, self._folder)
+        self._launch = Launch(self._module, self._folder, self._temporary)
         return Client(self._launch.path)
 
     def _drop(self, client: Client | None) -> None:

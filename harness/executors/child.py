@@ -20,6 +20,7 @@ from harness.executors.protocol import Request
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 FIRST_TO_GO = b"1000"  # the kernel, out of memory, kills a trial before anything else
+RESERVE = 10  # a tenth of the memory stays free: with none left, every program stands still
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -76,7 +77,10 @@ def _cap(memory_bytes: int | None) -> None:
 
     Not with CUDA, which maps more memory than there is.
     """
-    cap = psutil.virtual_memory().available if memory_bytes is None else memory_bytes
+    memory = psutil.virtual_memory()
+    cap = (
+        max(0, memory.available - memory.total // RESERVE) if memory_bytes is None else memory_bytes
+    )
     present = int(_status()["VmData"].split()[0]) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (present + cap, present + cap))
 

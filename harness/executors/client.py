@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
-from harness.executors.protocol import Channel, Report, Request
+from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
 PATIENCE_SECONDS = 5.0  # for a process that was asked to end
@@ -35,12 +35,13 @@ class Launch:
     The socket is there at once, so a client may connect while the imports go on.
     """
 
-    def __init__(self, module: str, folder: str | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bptt-"))  # for this user alone, mode 0700
-        self.path = str(self._folder / "socket")
+    def __init__(self, module: str, folder: str | None = None, within: str | None = None) -> None:
+        """Start in `folder`, with the socket in a new folder of this user's alone in `within`."""
+        self._folder = Path(tempfile.mkdtemp(prefix="bptt-", dir=within))
+        self.path = str(self._folder / SOCKET)
         with (
             socket.socket(socket.AF_UNIX) as listener,
-            (self._folder / "log").open("wb") as log,
+            (self._folder / LOG).open("wb") as log,
         ):
             listener.bind(self.path)
             listener.listen(1)
@@ -80,7 +81,7 @@ class Client:
     """
 
     def __init__(self, path: str) -> None:
-        self._log = Path(path).with_name("log")
+        self._log = Path(path).with_name(LOG)
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.connect(path)

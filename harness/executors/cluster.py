@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.executors.agent import Agent
 from harness.executors.cores import physical_cores
-from harness.executors.settings import NoSuchCluster
+from harness.executors.settings import NoSuchCluster, Setup
 
 INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
@@ -86,7 +86,7 @@ class Cluster:
             if node["Alive"] and node["Resources"].get("CPU", 0.0) >= 1
         ]
 
-    def start(self, offer: Offer, module: str, folder: str, path: str | None) -> Handle:
+    def start(self, offer: Offer, setup: Setup, path: str | None) -> Handle:
         """Start the one agent of a node; it has all that Ray may give of it."""
         return (
             ray.remote(Agent)
@@ -97,7 +97,7 @@ class Cluster:
                 max_concurrency=offer.slots + 2,  # `hello` is answered however many trials run
                 scheduling_strategy=NodeAffinitySchedulingStrategy(offer.key, soft=False),
             )
-            .remote(module, folder, path)
+            .remote(setup.settings.module, setup.folder, setup.temporary, path)
         )
 
     def hello(self, agent: Handle) -> Reference:
@@ -118,6 +118,12 @@ class Cluster:
     def kill(self, agent: Handle) -> None:
         """End an agent, its fork server and its trials."""
         ray.kill(agent)
+
+    def dismiss(self, agents: Sequence[Handle], seconds: float) -> None:
+        """Let agents end in their own way, if that takes no longer; Ray's way is to kill them."""
+        ends = [agent.close.remote() for agent in agents]
+        if ends:
+            ray.wait(ends, num_returns=len(ends), timeout=seconds)
 
     def close(self) -> None:
         """Leave the cluster; a local one ends."""

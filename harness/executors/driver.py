@@ -7,26 +7,21 @@ the one can be lived through and the other kept off the screen. `ray.Driver` sta
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+import time
+from pathlib import Path
 from typing import Any
 
 from harness.executors.client import Launch
 from harness.executors.protocol import Channel
 from harness.executors.schedule import Schedule, Work
-from harness.executors.settings import ExecutorError, NoSuchCluster, Settings
+from harness.executors.settings import ExecutorError, NoSuchCluster, Settings, Setup
 
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """The first message: what to do, and how many works follow."""
-
-    settings: Settings
-    folder: str  # the command's working directory
-    temporary: str  # where a local Ray keeps its files
-    works: int
+STOP_SECONDS = 10.0  # for an orderly end
 
 
 def main(channel: Channel) -> None:
@@ -34,11 +29,13 @@ def main(channel: Channel) -> None:
     setup = _receive_setup(channel)
     local = setup.settings.address is None
     # A fork server's imports take as long as Ray's start: both go on at once.
-    launch = Launch(setup.settings.module, setup.folder) if local and setup.works else None
+    launch = None
+    if local and setup.works:
+        launch = Launch(setup.settings.module, setup.folder, setup.temporary)
     messages = (channel.receive() for _ in range(setup.works))
     works = [Work(**message) for message in messages if message is not None]
     stop = threading.Event()
-    threading.Thread(target=_await_stop, args=(channel, stop), daemon=True).start()
+    threading.Thread(target=_await_stop, args=(channel, stop, setup), daemon=True).start()
     try:
         _run(setup, works, launch, channel, stop)
         channel.send({"event": "end"})
@@ -48,6 +45,8 @@ def main(channel: Channel) -> None:
     finally:
         if launch is not None:
             launch.close()
+        if stop.is_set():  # whoever made the folder may be gone
+            shutil.rmtree(setup.temporary, ignore_errors=True)
 
 
 def _receive_setup(channel: Channel) -> Setup:
@@ -55,9 +54,12 @@ def _receive_setup(channel: Channel) -> Setup:
     return Setup(**{**message, "settings": Settings(**message["settings"])})
 
 
-def _await_stop(channel: Channel, stop: threading.Event) -> None:
+def _await_stop(channel: Channel, stop: threading.Event, setup: Setup) -> None:
     channel.receive()  # nothing more is ever sent: this is the end
     stop.set()
+    time.sleep(STOP_SECONDS)
+    shutil.rmtree(setup.temporary, ignore_errors=True)
+    os._exit(1)  # Ray cannot be interrupted while it looks for a cluster; its processes go too
 
 
 def _run(
@@ -66,16 +68,18 @@ def _run(
     from harness.executors.cluster import Cluster  # imports Ray, once the fork server is on its way
     from harness.executors.fleet import Fleet
 
-    cluster = Cluster(setup.settings.address, setup.temporary)
+    # Ray lets everyone write to its folder; the one around it is this user's alone.
+    cluster = Cluster(setup.settings.address, str(Path(setup.temporary) / "ray"))
     try:
         gpus = any(offer.gpus for offer in cluster.offers())
         channel.send({"event": "ready", "devices": ["cpu", "cuda"] if gpus else ["cpu"]})
-        fleet = Fleet(cluster, Schedule(works), setup.settings, setup.folder, channel.send)
-        fleet.enlist(None if launch is None else launch.path)
-        fleet.run(stop)
+        fleet = Fleet(cluster, Schedule(works), setup, channel.send)
+        try:
+            fleet.enlist(None if launch is None else launch.path)
+            fleet.run(stop)
+        finally:
+            fleet.dismiss()
     finally:
-        if launch is not None:
-            launch.close()  # first, so that the trials end at once
         cluster.close()
 
 

@@ -13,10 +13,11 @@ from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request
 from harness.executors.schedule import Node, Place, Schedule, Work
-from harness.executors.settings import ExecutorError, Settings
+from harness.executors.settings import ExecutorError, Setup
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
 START_SECONDS = 60.0  # for an agent, on a node that may be busy with something else
+DISMISS_SECONDS = 3.0  # for an agent to end; one that still starts does not answer
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -50,17 +51,15 @@ class Call:
 class Fleet:
     """The agents, the calls to them, and what their faults lead to."""
 
-    def __init__(
-        self, cluster: Cluster, schedule: Schedule, settings: Settings, folder: str, tell: Tell
-    ) -> None:
+    def __init__(self, cluster: Cluster, schedule: Schedule, setup: Setup, tell: Tell) -> None:
         self._cluster = cluster
         self._schedule = schedule
-        self._settings = settings
-        self._folder = folder
+        self._setup = setup
+        self._settings = setup.settings
         self._tell = tell
         self._members: dict[str, Member] = {}
         self._calls: dict[Reference, Call] = {}
-        self._last_fault = "none of them has a processor to give"
+        self._last_fault = ""  # for which a node was given up
 
     def enlist(self, path: str | None) -> None:
         """Start an agent on every node; `path` leads to a fork server that is there already."""
@@ -84,13 +83,19 @@ class Fleet:
             if self._schedule.empty and not any(call.work for call in self._calls.values()):
                 return
             if not self._schedule.nodes:
-                raise ExecutorError(f"no node is left to run trials on: {self._last_fault}")
+                why = self._last_fault or "none of them has a processor to give"
+                raise ExecutorError(f"no node is left to run trials on: {why}")
             for reference, answer in self._cluster.answers(list(self._calls), POLL_SECONDS):
                 self._take_in(self._calls.pop(reference), answer)
             self._end_overdue()
 
+    def dismiss(self) -> None:
+        """End every agent, and what it runs."""
+        agents = [each.agent for each in self._members.values() if each.agent is not None]
+        self._cluster.dismiss(agents, DISMISS_SECONDS)
+
     def _start(self, member: Member, path: str | None) -> None:
-        member.agent = self._cluster.start(member.offer, self._settings.module, self._folder, path)
+        member.agent = self._cluster.start(member.offer, self._setup, path)
         call = Call(member, member.agent, time.monotonic() + START_SECONDS)
         self._calls[self._cluster.hello(member.agent)] = call
 
@@ -188,10 +193,10 @@ class Fleet:
         """Tell of the trials that no node could ever run, while there are nodes."""
         if not self._schedule.nodes:
             return
+        given_up = f", now that one was given up ({self._last_fault})" if self._last_fault else ""
         for work, reason, advice in self._schedule.strand():
-            self._tell(
-                {"event": "refused", "index": work.index, "reason": reason, "advice": advice}
-            )
+            words = {"reason": reason + given_up, "advice": advice}
+            self._tell({"event": "refused", "index": work.index, **words})
 
     def _report(self, event: str, work: Work, member: Member, **more: Any) -> None:
         attempts = work.losses + 1

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.executors import child
-from harness.executors.protocol import Report, Request, encode
+from harness.executors.protocol import LOG, SOCKET, Report, Request, encode
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
 OUTPUT_BYTES = 1 << 14  # of a trial's output, the end is kept
@@ -81,8 +81,9 @@ class Running:
 class Server:
     """Requests in, reports out, many children at a time, in one thread."""
 
-    def __init__(self, client: socket.socket, starter: int) -> None:
+    def __init__(self, client: socket.socket, starter: int, folder: Path) -> None:
         self._client = client
+        self._folder = folder
         self._received = b""
         self._running: dict[int, Running] = {}
         self._selector = selectors.PollSelector()  # not epoll: a fork would share it
@@ -166,6 +167,7 @@ class Server:
         for running in self._running.values():
             running.kill()
             os.waitpid(running.pid, 0)
+        remove(self._folder)
         os._exit(0)
 
 
@@ -203,6 +205,14 @@ def _kernel_kills() -> int:
     return 0
 
 
+def remove(folder: Path) -> None:
+    """Remove what the starter made for this process, which may be gone without having done so."""
+    for name in (SOCKET, LOG):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the starter was first
+        folder.rmdir()
+
+
 def main(listener: socket.socket, module: str) -> NoReturn:
     """Import `module`, then serve the one client that connects."""
     began = time.monotonic()
@@ -215,13 +225,15 @@ def main(listener: socket.socket, module: str) -> NoReturn:
     waiting = selectors.PollSelector()
     waiting.register(listener, selectors.EVENT_READ)
     waiting.register(sys.stdin, selectors.EVENT_READ)
+    folder = Path(listener.getsockname()).parent
     if sys.stdin in [key.fileobj for key, _ in waiting.select()]:
+        remove(folder)
         sys.exit("the starter was gone before a client came")
     client, _ = listener.accept()
     listener.close()
     ready = {"pid": os.getpid(), "import_seconds": time.monotonic() - began}
     client.sendall(encode(ready))
-    Server(client, sys.stdin.fileno()).serve()
+    Server(client, sys.stdin.fileno(), folder).serve()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+SOCKET, LOG = "socket", "log"  # in a fork server's folder: where it listens, what it printed
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -74,12 +76,16 @@ class Channel:
             self._socket.sendall(encode(message))
 
     def receive(self) -> dict[str, Any] | None:
-        """Return the next message; None once the other end is gone."""
+        """Return the next message; None once the other end is gone, or said nothing in time."""
         try:
             line = self._lines.readline()
         except OSError:
             return None
         return json.loads(line) if line.endswith(b"\n") else None
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """Set how long to wait for the other end; None: for ever."""
+        self._socket.settimeout(seconds)
 
     def close(self) -> None:
         """Tell the other end that nothing follows, and wake a thread that waits here."""

@@ -22,10 +22,16 @@ from typing import Any
 
 from harness.executors import outcome
 from harness.executors.client import environment
-from harness.executors.driver import Setup
 from harness.executors.protocol import Channel, Report
 from harness.executors.schedule import Work
-from harness.executors.settings import ExecutorError, NoSuchCluster, OnStart, Settings, ignore
+from harness.executors.settings import (
+    ExecutorError,
+    NoSuchCluster,
+    OnStart,
+    Settings,
+    Setup,
+    ignore,
+)
 from harness.trial import Record, Trial
 
 EVERYWHERE = {
@@ -37,11 +43,9 @@ LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listens on loopback only
     "RAY_AUTH_MODE": "token",
     "RAY_task_events_report_interval_ms": "0",  # the head's memory stays flat
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3",
 }
 TEMPORARY = "/tmp"  # a socket's path has at most 107 characters, and Ray's are long
+START_SECONDS = 90.0  # for Ray to start or answer, ten times what a busy machine needs
 PATIENCE_SECONDS = 8.0  # for Ray to end
 LOG_BYTES = 2000  # of what the driver printed, the end is shown
 
@@ -67,6 +71,8 @@ class Driver:
                 env=self._environment(),
             )
         self._channel = Channel(own)
+        self._channel.wait_at_most(START_SECONDS)
+        self._ready = False
 
     def __enter__(self) -> Driver:
         return self
@@ -79,7 +85,7 @@ class Driver:
     ) -> None:
         self._channel.close()
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(PATIENCE_SECONDS if self._ready else 0)  # Ray's start hears nothing
         except subprocess.TimeoutExpired:
             pass
         finally:  # a second Ctrl-C too
@@ -101,20 +107,22 @@ class Driver:
         with contextlib.suppress(OSError):  # lost already: there is no event to receive either
             for message in (asdict(setup), *(work.to_json() for work in works)):
                 self._channel.send(message)
-        ready = False
         while (event := self._channel.receive()) is not None:
             if event["event"] == "error":
                 raise self._error(event["why"], event["no_cluster"])
+            self._ready = True
+            self._channel.wait_at_most(None)
             yield event
             if event["event"] == "end":
                 return
-            ready = True
-        if not ready:
-            raise self._error(f"Ray did not start: {self.last_words()}", no_cluster=True)
+        if not self._ready:
+            why = f"Ray did not start within {START_SECONDS:g} s, or ended: {self.last_words()}"
+            raise self._error(why.rstrip(": "), no_cluster=True)
 
     def last_words(self) -> str:
         """Return the end of what the driver printed."""
-        return self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip()
+        words = self._log.read_bytes()[-LOG_BYTES:] if self._log.exists() else b""
+        return words.decode(errors="replace").strip()
 
     def _environment(self) -> dict[str, str]:
         variables = {**environment(), **EVERYWHERE}

@@ -1,8 +1,9 @@
 """Says which trial a node runs next: timing trials alone, the others packed, never both at once.
 
-Trials keep their order but for two things. The timing trials of a block come first and together,
-so that rivals run close in time and a node changes between the two kinds once a block; and they
-all go to one node, because times of two machines cannot be compared.
+Trials keep their order but for two things. The timing trials of a block come together and last:
+rivals run close in time, a node changes between the two kinds once a block, and what Ray still
+does as it starts meets trials that nothing is timed in. And they all go to one node, because times
+of two machines cannot be compared.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Work:
     @property
     def lane(self) -> tuple[int, bool, str]:
         """Return what it queues with; lanes run in this order."""
-        return self.block, not self.exclusive, self.device
+        return self.block, self.exclusive, self.device
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

@@ -24,6 +24,16 @@ class Settings:
         return self.target.partition(":")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first message to the driver: what to do, and how many works follow."""
+
+    settings: Settings
+    folder: str  # the command's working directory
+    temporary: str  # a folder for files that are not kept
+    works: int
+
+
 class ExecutorError(Exception):
     """The trials could not be run at all; the message is for the user."""
 

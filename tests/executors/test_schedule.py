@@ -49,9 +49,7 @@ def test_a_timed_trial_has_its_node_to_itself():
 
 
 def test_a_timed_trial_waits_for_the_packed_ones_and_is_not_overtaken():
-    made = schedule(
-        trial(), trial(), trial(measurement="speed", block=1), trial(block=1), node=(2, 0)
-    )
+    made = schedule(trial(), trial(), trial(measurement="speed"), trial(block=1), node=(2, 0))
     _, places = starts(made, "node")
     made.release(places[0])
     assert starts(made, "node")[0] == []
@@ -59,9 +57,9 @@ def test_a_timed_trial_waits_for_the_packed_ones_and_is_not_overtaken():
     assert starts(made, "node")[0] == [2]
 
 
-def test_the_timed_trials_of_a_block_come_first_and_in_order():
+def test_the_timed_trials_of_a_block_come_last_and_in_order():
     made = schedule(
-        *[trial(measurement=kind, block=block) for block in (0, 1) for kind in ("memory", "speed")]
+        *[trial(measurement=kind, block=block) for block in (0, 1) for kind in ("speed", "memory")]
         * 2,
         node=(1, 0),
     )
