@@ -1,0 +1,104 @@
+"""A sweep becomes every trial once, in an order that favours no implementation."""
+
+from itertools import groupby
+
+import pytest
+from sweeps import REGISTRY, SMALL, sweep_of, trials_of
+
+from harness.registry import DeviceError
+from harness.sweep import draft, expand, read, resolved, settle
+from harness.trial import Trial
+
+EXCLUDE = '[[exclude]]\ncell = "lstm"\nsequence_length = ">= 16"\nreason = "too slow"\n'
+
+
+def trials(text: str = SMALL, *sets: str) -> list[Trial]:
+    return [each.trial for each in trials_of(text, *sets)]
+
+
+def test_every_point_meets_every_implementation_in_every_block_once() -> None:
+    got = trials()
+    points, implementations = 2 * 2, 4
+    assert len(got) == points * implementations * (2 + 1 + 2 + 2)
+    assert len({trial.id for trial in got}) == len(got)
+
+
+def test_memory_runs_in_the_first_block_alone() -> None:
+    assert {trial.block for trial in trials() if trial.measurement == "memory"} == {0}
+
+
+def test_blocks_follow_one_another_and_timing_is_apart_from_the_rest() -> None:
+    keys = [(trial.block, trial.measurement != "speed") for trial in trials()]
+    assert keys == sorted(keys)
+
+
+def test_short_sequences_come_first_inside_a_block_and_a_measurement() -> None:
+    lengths = [trial.sequence_length for trial in trials(SMALL, 'passes="speed"', "blocks=1")]
+    assert lengths == sorted(lengths)
+
+
+def test_rivals_stand_together_in_an_order_that_differs_between_points_and_blocks() -> None:
+    timed = [trial for trial in trials() if trial.measurement == "speed"]
+    orders = [
+        [trial.implementation.label for trial in group]
+        for _, group in groupby(timed, lambda t: (t.block, t.sequence_length, str(t.cell)))
+    ]
+    assert all(sorted(order) == sorted(orders[0]) for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_the_same_seed_gives_the_same_order_and_another_another() -> None:
+    assert trials() == trials()
+    first = [(trial.block, trial.implementation.label) for trial in trials()]
+    assert first != [(trial.block, trial.implementation.label) for trial in trials(SMALL, "seed=1")]
+
+
+def test_a_list_inside_a_cell_makes_a_cell_of_each_value() -> None:
+    got = trials(SMALL, 'cell={ use = "lstm", forget_bias = [0, 1] }')
+    assert {str(trial.cell) for trial in got} == {"lstm(forget_bias=0.0)", "lstm(forget_bias=1.0)"}
+
+
+def test_a_trial_carries_the_hashes_of_its_plugins_and_of_no_others() -> None:
+    trial = next(t for t in trials() if t.implementation.label.startswith("native"))
+    want = ["cells/elman", "clips/norm", "gradients/native", "tasks/adding"]
+    assert sorted(trial.sources) == want
+    clip = REGISTRY.find("clips", "norm")
+    assert trial.sources["clips/norm"] == clip.sha256
+
+
+def test_what_is_excluded_stays_in_the_plan_with_its_reason() -> None:
+    planned = trials_of(SMALL + EXCLUDE)
+    reasons = {
+        (str(each.trial.cell), each.trial.sequence_length): each.skip_reason for each in planned
+    }
+    assert reasons == {
+        ("elman", 8): None,
+        ("elman", 16): None,
+        ("lstm", 8): None,
+        ("lstm", 16): "too slow",
+    }
+
+
+def test_excluding_changes_no_id() -> None:
+    assert {t.id for t in trials(SMALL + EXCLUDE)} == {t.id for t in trials()}
+
+
+def test_auto_is_every_kind_of_device_that_is_there() -> None:
+    sweep = sweep_of(SMALL, "device=auto")
+    assert settle(sweep, ("cpu", "cuda")).axes.device == ("cpu", "cuda")
+    assert settle(sweep, ("cpu",)).axes.device == ("cpu",)
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(DeviceError, match='there is no device "cuda" here; there is: cpu'):
+        expand(sweep_of(SMALL, "device=cuda"), ("cpu",), REGISTRY)
+
+
+def test_a_resolved_sweep_reads_back_to_the_same_trials() -> None:
+    text = SMALL + EXCLUDE + '[measure.speed]\nmin_samples = 3\n[limits]\nmemory = "1GiB"\n'
+    sweep = sweep_of(
+        text, 'description=A "quoted" line, ünïcode', "trial_timeout=1.5s", "learning_rate=1e-7"
+    )
+    again = read(draft.read(resolved(sweep), "elsewhere/sweep.toml"), REGISTRY)
+    assert again.description == 'A "quoted" line, ünïcode'
+    assert expand(again, ("cpu",), REGISTRY) == expand(sweep, ("cpu",), REGISTRY)
