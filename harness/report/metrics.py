@@ -175,7 +175,7 @@ def _speed(values: Values, trial: Trial) -> Row:
         "noise": _noise(values.get("sample_seconds")),
         "load_before": _float(values.get("load_before")),
         "theory_flops": _theory(values, "flops"),
-        "flags": ", ".join(values.get("flags") or ()),
+        "flags": "; ".join(values.get("flags") or ()),
         "stop_reason": values.get("stop_reason"),
         **{f"{name}_seconds": _float(phases.get(name)) for name in PHASES},
     }

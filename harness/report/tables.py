@@ -75,7 +75,7 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         *where,
         word("implementation"),
         Column("time ratio", _time_text),
-        word("verdict"),
+        *([word("verdict")] if _judged(found.rows) else []),
         share_of("memory_ratio", "memory ratio"),
         metric("cosine"),
         Column("note", note, numeric=False),
@@ -183,6 +183,11 @@ def _longest(frame: pd.DataFrame, named: Row) -> dict[str, Any]:
     first = beyond.sort_values(["sequence_length", "block"]).iloc[0]
     stopped = float(first["sequence_length"])
     return {"longest": longest, "stopped_at": stopped, "stopped_by": first["status"]}
+
+
+def _judged(rows: pd.DataFrame) -> bool:
+    """Return whether any row has blocks enough; a column of "too few blocks" tells nothing."""
+    return bool((rows["verdict"].notna() & (rows["verdict"] != "too few blocks")).any())
 
 
 def _time_text(row: Row) -> str:

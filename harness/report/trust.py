@@ -14,8 +14,9 @@ from harness.report.sentences import BLOCKS_FOR_A_VERDICT, listed
 from harness.report.units import BYTES, COUNT, MISSING, RATIO, SHARE
 from harness.trial import STATUSES, Record
 
+COMMIT_DIGITS = 10
 WEAKEST = 15  # rows; a reader looks at the worst, the CSV of every trial has the rest
-NOISY = 0.05  # a trial whose median is known no better than this is worth a warning
+NOISY = 0.1  # a trial whose median is known no better than this is worth a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,10 @@ def noise(frame: pd.DataFrame) -> Table:
         Column("interval width", lambda row: SHARE.text(row["width"])),
         metric("noise", "noisiest trial"),
         Column("confidence", _confidence),
-        word("flags"),
+        Column("flags", _flags_text, numeric=False),
     )
-    note = f"The {WEAKEST} widest intervals; flags mark trials, they never remove one."
+    note = f"The {WEAKEST} widest intervals; flags mark trials, they never remove one; all of them"
+    note += " are in the CSV."
     return Table("noise", "Which numbers are weak?", note, data.head(WEAKEST), columns)
 
 
@@ -138,7 +140,7 @@ def _machine(record: Record) -> str:
         BYTES.text(memory) if memory else None,
         known.get("gpu"),
         f"Python {known.get('python')}, torch {known.get('torch')}",
-        f"commit {known['commit']}" if known.get("commit") else None,
+        f"commit {str(known['commit'])[:COMMIT_DIGITS]}" if known.get("commit") else None,
     ]
     return ", ".join(str(part) for part in parts if part)
 
@@ -171,8 +173,14 @@ def _warnings(
 
 
 def _flags(group: pd.DataFrame) -> str:
-    words = {flag for flags in group["flags"].dropna() for flag in flags.split(", ") if flag}
-    return ", ".join(sorted(words))
+    words = {flag for flags in group["flags"].dropna() for flag in flags.split("; ") if flag}
+    return "; ".join(sorted(words))
+
+
+def _flags_text(row: Row) -> str:
+    """Return the first flag and how many more the CSV holds."""
+    first, *more = str(row["flags"]).split("; ")
+    return f"{first}, and {len(more)} more" if more else first or MISSING
 
 
 def _confidence(row: Row) -> str:

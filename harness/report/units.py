@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DIGITS = 3  # significant; more would claim more than the intervals do
@@ -41,6 +42,12 @@ class Unit:
         factor, symbol = self._suiting(estimate)
         ends = ", ".join(self._number(end / factor) for end in (low, high))
         return f"{self._number(estimate / factor)}{symbol} [{ends}]"
+
+    def span(self, values: Iterable[float | int]) -> str:
+        """Return "0.35 to 0.36": from the least to the greatest as text; one where they agree."""
+        known = list(values)
+        ends = dict.fromkeys((self.text(min(known)), self.text(max(known))))
+        return " to ".join(ends)
 
     def _suiting(self, value: float | int) -> tuple[float, str]:
         for factor, symbol in self.scales:

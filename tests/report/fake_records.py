@@ -209,7 +209,7 @@ def _gradients(of: Trial, random: np.random.Generator) -> dict[str, Any]:
         "groups": {"cell.weight_hh": dict(figures)},
         "applied": dict(figures),
         "dtype_relative_error": 2e-7,
-        "reach": 16 if biased else None,
+        "reach": 16 if biased else steps - 1,
         "lag_profile": {
             "lag": lags,
             "median": profile,

@@ -28,6 +28,7 @@ MOST_PANELS = 6  # more than a reader compares; the tables have the rest
 LOG_FROM = 4.0  # a range wider than this factor is drawn on a logarithmic axis
 TEXT = 7.5  # points
 MOST_TICKS = 6
+NARROWEST = 0.01  # of the value: an axis shows no smaller difference than labels can tell
 _DIGITS = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,))  # of ticks, the densest that fits
 FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 STYLE: dict[str, Any] = {
@@ -156,10 +157,16 @@ def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> Non
         ax.yaxis.set_minor_locator(NullLocator())
     elif known:
         low, high = min(known), max(known)
-        room = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
+        room = max(0.1 * (high - low), NARROWEST * abs(high)) or 1.0
         ax.set_ylim(low - room, high + room)
         ax.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit.tick(_tidy(value))))
+
+
+def count_axis(ax: Axes, label: str) -> None:
+    """Make x a count: whole numbers only."""
+    ax.set_xlabel(label)
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
 def log_ticks(low: float, high: float, unit: Unit) -> list[float]:

@@ -13,10 +13,14 @@ from harness.report import pairs
 from harness.report.figures import canvas, lines
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.lines import Scene
+from harness.report.figures.palette import Style
 from harness.report.metrics import BY_KEY
+from harness.report.sentences import listed
 from harness.report.units import PLAIN
 from harness.trial import Record
 
+THICK, THIN = 2.4, 1.0  # points
+SHADE = 0.3  # opacity of all ranges together
 CURVE = [*pairs.POINT, "implementation", "x"]
 
 
@@ -50,6 +54,7 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         return None
     figure, shown = drawn
     for ax, setting in zip(figure.axes, shown, strict=True):
+        _bands(ax, pairs.at(table, setting), on)
         here = pairs.longest(pairs.at(known, setting))
         _scale(ax, pairs.at(table, setting), list(here["trivial_score"].dropna()), _name(here))
         lines.note_line(ax, here["trivial_score"].median(), "trivial predictor", (5.0, 2.0))
@@ -72,11 +77,10 @@ def _loss(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing 
         return None
     figure, shown = drawn
     for ax, setting in zip(figure.axes, shown, strict=True):
+        _bands(ax, pairs.at(table, setting), on)
         _scale(ax, pairs.at(table, setting), [], "training loss")
     caption = "Training loss, one batch a point: the median over blocks, with its range as a band."
-    found = lines.finding(_last(table), PLAIN, on).replace(
-        "longest T", "end of training at the longest T"
-    )
+    found = _ends(table, on)
     title = "How does the loss fall?"
     return Drawing("loss", "learning", title, caption + on.remark(), found, figure, table)
 
@@ -87,16 +91,18 @@ def _norms(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
     chosen = clipped if (known["clips"] != "").any() else known
     before = curves(chosen, records, "update", "norm_before")
     after = curves(chosen[chosen["clips"] != ""], records, "update", "norm_after")
-    drawn = _figure(before, on, "update", band=False)
+    drawn = _figure(before, on, "update")
     if drawn is None:
         return None
     figure, shown = drawn
     for ax, setting in zip(figure.axes, shown, strict=True):
-        for name, mine in pairs.at(after, setting).groupby("implementation"):
+        cut = pairs.at(after, setting)
+        for name, mine in cut.groupby("implementation"):
             colour = on.styles[str(name)].colour
             ax.plot(mine["x"], mine["estimate"], color=colour, linewidth=0.9, alpha=0.5)
             lines.note_line(ax, float(mine["high"].max()), "largest after the clip")
-        _scale(ax, pairs.at(before, setting), [], "gradient norm")
+        norms = [*pairs.at(before, setting)["estimate"], *cut["estimate"]]
+        canvas.value_axis(ax, norms, PLAIN, "gradient norm")
     caption = (
         "Norm of the gradient at each update before the clip, the median over blocks; fainter, what"
         " the clip left; dotted, the largest that passed."
@@ -113,7 +119,7 @@ def _norms(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
 
 
 def _figure(
-    table: pd.DataFrame, on: Scene, x_label: str, band: bool = True
+    table: pd.DataFrame, on: Scene, x_label: str
 ) -> tuple[Figure, list[dict[str, Any]]] | None:
     shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
     if not shown:
@@ -124,35 +130,32 @@ def _figure(
     titles = [f"{on.panel_title(row)} · T={t:,}" for row, t in zip(shown, longest, strict=True)]
     figure, axes = canvas.panels(titles, rows)
     for ax, setting in zip(axes, shown, strict=True):
-        for name in names:
+        for place, name in enumerate(names):
             mine = pairs.at(table, {**setting, "implementation": name}).sort_values("x")
-            _curve(ax, mine, name, on)
-            if band:
-                _band(ax, mine, name, on)
-        ax.set_xlabel(x_label)
+            _curve(ax, mine, on.styles[name], THICK - (THICK - THIN) * place / len(names))
+        canvas.count_axis(ax, x_label)
     canvas.legend(
         figure, [lines.legend_key(on.styles[name], marker=False) for name in names], names, columns
     )
     return figure, shown
 
 
-def _curve(ax: Axes, mine: pd.DataFrame, name: str, on: Scene) -> None:
-    style = on.styles[name]
-    (line,) = ax.plot(mine["x"], mine["estimate"], color=style.colour, linewidth=1.2)
+def _curve(ax: Axes, mine: pd.DataFrame, style: Style, width: float) -> None:
+    """Draw a curve; the first are the thickest, so that equal ones show as a sheaf."""
+    (line,) = ax.plot(mine["x"], mine["estimate"], color=style.colour, linewidth=width)
     if style.dashes:
         line.set_dashes(style.dashes)
 
 
-def _band(ax: Axes, mine: pd.DataFrame, name: str, on: Scene) -> None:
-    if (mine["high"] > mine["low"]).any():
-        ax.fill_between(
-            mine["x"],
-            mine["low"],
-            mine["high"],
-            color=on.styles[name].colour,
-            alpha=0.12,
-            linewidth=0,
-        )
+def _bands(ax: Axes, table: pd.DataFrame, on: Scene) -> None:
+    """Draw every series' range; together no darker than one may be."""
+    names = table["implementation"].unique()
+    for name in names:
+        mine = table[table["implementation"] == name].sort_values("x")
+        if (mine["high"] > mine["low"]).any():
+            colour, alpha = on.styles[name].colour, SHADE / len(names)
+            ends = (mine["x"], mine["low"], mine["high"])
+            ax.fill_between(*ends, color=colour, alpha=alpha, linewidth=0)
 
 
 def _scale(ax: Axes, table: pd.DataFrame, others: list[float], label: str) -> None:
@@ -164,9 +167,15 @@ def _name(here: pd.DataFrame) -> str:
     return str(names.iloc[0]) if len(names) else "score"
 
 
-def _last(table: pd.DataFrame) -> pd.DataFrame:
-    keys = [*pairs.POINT, "implementation"]
-    return table.sort_values("x").groupby(keys, as_index=False).last()
+def _ends(table: pd.DataFrame, on: Scene) -> str:
+    """Return in words from which to which loss each panel's curves end."""
+    last = table.sort_values("x").groupby([*pairs.POINT, "implementation"], as_index=False).last()
+    seen = [
+        f"{PLAIN.span(here['estimate'])} ({on.panel_title(setting)})"
+        for setting in on.settings
+        if len(here := pairs.at(last, setting))
+    ]
+    return f"At the end of training at the longest T the loss is {listed(seen)}."
 
 
 def _best(known: pd.DataFrame, on: Scene) -> str:

@@ -78,11 +78,16 @@ def _spread(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def over_length(
-    table: pd.DataFrame, unit: Unit, label: str, on: Scene, reference: str = ""
+    table: pd.DataFrame,
+    unit: Unit,
+    label: str,
+    on: Scene,
+    reference: str = "",
+    beside: Sequence[float] = (),
 ) -> Figure | None:
     """Return the figure of `estimate` with `low` and `high`; None where there is nothing to draw.
 
-    `reference` labels a line at 1: what a ratio is against.
+    `reference` labels a line at 1: what a ratio is against. The axis has room for `beside`.
     """
     shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
     if not shown:
@@ -92,7 +97,7 @@ def over_length(
     columns, rows = canvas.legend_shape(labels)
     figure, axes = canvas.panels([on.panel_title(setting) for setting in shown], rows)
     drawn = [pairs.at(table, setting) for setting in shown]
-    ends = [value for part in drawn for name in _ENDS for value in part[name]]
+    ends = [*beside, *(value for part in drawn for name in _ENDS for value in part[name])]
     for ax, part in zip(axes, drawn, strict=True):
         _panel(ax, part, names, on)
         canvas.length_axis(ax, [int(length) for length in part["sequence_length"]])
@@ -116,36 +121,32 @@ def legend_key(style: Style, marker: bool = True) -> Line2D:
 def finding(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
     """Return in words who is lowest and who is highest at the longest length of every panel."""
     ends = [
-        pairs.longest(pairs.at(table, setting)).sort_values("estimate")
+        pairs.longest(here).sort_values("estimate")
         for setting in on.settings
-        if len(pairs.at(table, setting))
+        if len(here := pairs.at(table, setting))
     ]
-    texts = [[unit.text(value) for value in last["estimate"]] for last in ends]
-    if all(len(set(text)) == 1 for text in texts):
-        return f"At the longest T all are the same: {_range([text[0] for text in texts])}."
-    lowest = _extreme(ends, texts, 0)
-    highest = _extreme(ends, texts, -1)
+    if all(len(set(map(unit.text, last["estimate"]))) == 1 for last in ends):
+        return f"At the longest T all are the same: {unit.span(pd.concat(ends)['estimate'])}."
+    lowest, highest = (_extreme(ends, unit, place) for place in (0, -1))
     return f"At the longest T the lowest is {lowest}, the highest {highest}."
 
 
-def _extreme(ends: Sequence[pd.DataFrame], texts: Sequence[Sequence[str]], place: int) -> str:
+def _extreme(ends: Sequence[pd.DataFrame], unit: Unit, place: int) -> str:
     """Return "native (0.35 to 0.36)", and in how many panels where that is not all."""
-    seen: dict[str, list[str]] = {}
-    for last, text in zip(ends, texts, strict=True):
-        names = [n for n, t in zip(last["implementation"], text, strict=True) if t == text[place]]
-        seen.setdefault(listed(sorted(names, key=pairs.natural)), []).append(text[place])
+    seen: dict[str, list[float]] = {}
+    for last in ends:
+        value = float(last["estimate"].iloc[place])
+        level = last[last["estimate"].map(unit.text) == unit.text(value)]
+        names = sorted(level["implementation"], key=pairs.natural)
+        many = f"shared by {len(names)} of {len(last)}"
+        seen.setdefault(listed(names) if len(names) < 3 else many, []).append(value)
     ordered = sorted(seen.items(), key=lambda item: (-len(item[1]), pairs.natural(item[0])))
     words = [
-        f"{names} ({_range(values)}"
+        f"{names} ({unit.span(values)}"
         + (f", in {len(values)} of {len(ends)} panels)" if len(ordered) > 1 else ")")
         for names, values in ordered[:2]
     ]
     return " or ".join(words)
-
-
-def _range(values: Sequence[str]) -> str:
-    ends = sorted(set(values), key=pairs.natural)
-    return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
 
 
 def _panel(ax: Axes, table: pd.DataFrame, names: Sequence[str], on: Scene) -> None:

@@ -17,10 +17,11 @@ from harness.report.units import BYTES
 def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
     """Return the figure of memory."""
     table = pairs.estimates(frame, "peak_bytes")
-    figure = lines.over_length(table, BYTES, "peak memory", on)
+    theory = pairs.estimates(frame, "theory_peak_bytes")
+    beside = list(theory["estimate"])
+    figure = lines.over_length(table, BYTES, "peak memory", on, beside=beside)
     if figure is None:
         return [None]
-    theory = pairs.estimates(frame, "theory_peak_bytes")
     out = _first_oom(frame)
     shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
     for ax, setting in zip(figure.axes, shown, strict=True):
