@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
 
 import click
 from rich.console import Console, Group
@@ -48,30 +48,10 @@ class Tally:
         return f"{words.duration(elapsed)}, ETA {words.duration(left)}"
 
 
-class Display(Protocol):
+class Display(ABC):
     """Is told of every trial, as a context around the run."""
 
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def started(self, trial: Trial, node: str) -> None:
-        """Show that a trial runs."""
-
-    def kept(self, record: Record) -> None:
-        """Show what became of a trial."""
-
-
-class JsonDisplay:
-    """One JSON object a line, on standard output."""
-
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
-
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Display:
         return self
 
     def __exit__(
@@ -80,7 +60,19 @@ class JsonDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pass
+        return None
+
+    @abstractmethod
+    def started(self, trial: Trial, node: str) -> None:
+        """Show that a trial runs."""
+
+    @abstractmethod
+    def kept(self, record: Record) -> None:
+        """Show what became of a trial."""
+
+
+class JsonDisplay(Display):
+    """One JSON object a line, on standard output."""
 
     def started(self, trial: Trial, node: str) -> None:
         """Write a `started` event."""
@@ -94,7 +86,7 @@ class JsonDisplay:
         click.echo(json.dumps(event))
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """One line a trial, and a heartbeat when nothing comes for long."""
 
     def __init__(self, tally: Tally) -> None:
@@ -103,7 +95,7 @@ class PlainDisplay:
         self._last = time.monotonic()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Display:
         self._heart.start()
         return self
 
@@ -134,17 +126,17 @@ class PlainDisplay:
                 click.echo(f"... {done}, {self.tally.remaining()}")
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """A bar, what runs on each node, and failures as they come."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, console: Console) -> None:
         self.tally = tally
         self._running: dict[str, tuple[Trial, str, float]] = {}  # by id: trial, node, since
         self._lock = threading.Lock()  # the screen is drawn by a thread of its own
-        self._console = Console()
+        self._console = console
         self._live = Live(get_renderable=self._drawn, console=self._console, transient=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Display:
         self._live.start()
         return self
 
@@ -190,5 +182,6 @@ class LiveDisplay:
 def chosen(tally: Tally, as_json: bool) -> Display:
     """Return the display that suits where the output goes."""
     if as_json:
-        return JsonDisplay(tally)
-    return LiveDisplay(tally) if Console().is_terminal else PlainDisplay(tally)
+        return JsonDisplay()
+    console = Console()
+    return LiveDisplay(tally, console) if console.is_terminal else PlainDisplay(tally)

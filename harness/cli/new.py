@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 from pathlib import Path
 
 import click
 
 from harness.registry import KINDS, ConfigurationError, Kind, Mistake, Registry
 from harness.registry.find import FOLDERS, ROOT
+from harness.registry.plugin import read
+
+EXAMPLE = r"\bmy_(rule|clip|cell|task)\b"  # how the templates call what they will become
 
 
 @click.command("new")
@@ -19,9 +23,10 @@ from harness.registry.find import FOLDERS, ROOT
 def command(kind: Kind, name: str, as_json: bool) -> None:
     """Start a plugin: copy the template of KIND to NAME.py, where the next sweep finds it."""
     path = _place(kind, name)
-    template = path.with_name("_template.py").read_text(encoding="utf-8")
+    template = path.with_name("_template.py")
     title = "".join(part.capitalize() for part in name.split("_"))
-    path.write_text(template.replace("Template", title).replace("my_rule", name), encoding="utf-8")
+    text = re.sub(EXAMPLE, name, template.read_text(encoding="utf-8"))
+    path.write_text(re.sub(rf"\b{read(template).class_name}\b", title, text), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(str(path)))
         return

@@ -41,8 +41,8 @@ def headline(record: Record) -> str:
             return f"{_known(values['final_score'], PLAIN)} {values['score_name']}"
 
 
-def _known(value: float | None, unit: Unit) -> str:
-    return "not a number" if value is None else unit.text(value)
+def _known(value: int | float | None, unit: Unit) -> str:
+    return "not a number" if value is None else unit.text(float(value))
 
 
 def counts(statuses: Iterable[str]) -> str:
