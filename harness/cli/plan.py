@@ -56,6 +56,7 @@ class Plan:
     sweep: Sweep
     registry: Registry
     planned: tuple[Planned, ...]
+    left_out: int  # trials that --only leaves for another time
     again: tuple[match.Condition, ...]  # which records are to be made anew
     folder: Path
     executor: Executor
@@ -93,7 +94,8 @@ def made(options: Options) -> Plan:
         what = f"{options.only!r} leaves none of {words.plural(len(every), 'trial')} to run"
         raise ConfigurationError(Mistake("--only", what))
     folder = options.results / settled.name
-    return Plan(settled, registry, tuple(planned), again, folder, executor, settings)
+    left_out = len(every) - len(planned)
+    return Plan(settled, registry, tuple(planned), left_out, again, folder, executor, settings)
 
 
 def _conditions(flag: str, text: str, keys: tuple[str, ...]) -> tuple[match.Condition, ...]:
@@ -125,9 +127,10 @@ def overview(plan: Plan) -> str:
         f"{words.plural(plan.sweep.blocks[name], 'block')} of {name}" for name in plan.sweep.passes
     )
     excluded = sum(each.skip_reason is not None for each in plan.planned)
-    less = f", {excluded:,} of them excluded" if excluded else ""
-    total = words.plural(len(plan.planned), "trial")
-    return f"{plan.sweep.name}: {total}{less} = {factors or '1 point'}, in {blocks}"
+    less = f"; {excluded:,} are excluded" if excluded else ""
+    total = words.plural(len(plan.planned) + plan.left_out, "trial")
+    part = f"{len(plan.planned):,} of " if plan.left_out else ""
+    return f"{plan.sweep.name}: {part}{total} = {factors or '1 point'}, in {blocks}{less}"
 
 
 def command_line(options: Options) -> list[str]:
