@@ -10,7 +10,7 @@ from harness import environment, sweep
 from harness.cli import words
 from harness.executors import inline, ray
 from harness.executors.settings import OnStart, Settings
-from harness.registry import ConfigurationError, Mistake, Registry
+from harness.registry import ConfigurationError, DeviceError, Mistake, Registry
 from harness.sweep import Planned, Sweep, match
 from harness.trial import Record, Trial
 
@@ -87,7 +87,11 @@ def made(options: Options) -> Plan:
     registry = Registry.scan([*draft.plugins, *options.plugins])
     wanted = sweep.read(draft, registry, options.plugins)
     executor, settings = EXECUTORS[options.executor], Settings(options.address)
-    settled = sweep.settle(wanted, executor.devices(settings))
+    try:
+        settled = sweep.settle(wanted, executor.devices(settings))
+    except DeviceError as error:  # which knows no file
+        found = (draft.mistake(("axes", "device"), each.what) for each in error.mistakes)
+        raise DeviceError(*found) from None
     every = sweep.expand(settled, settled.axes.device, registry)
     planned = [each for each in every if match.all_hold(only, match.facts_of(each.trial))]
     if not planned:

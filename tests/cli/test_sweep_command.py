@@ -164,7 +164,11 @@ def test_a_failure_is_a_record_named_with_the_command_that_helps(tmp_path: Path)
     ("arguments", "sentence", "code"),
     [
         (["--set", "bloks=1"], "--set bloks=1: there is no such key; did you mean", 2),
-        (["--set", "device=cuda"], 'there is no device "cuda" here; there is: cpu', 6),
+        (
+            ["--set", "device=cuda"],
+            '--set device: there is no device "cuda" here; there is: cpu',
+            6,
+        ),
         (["--only", "cell=gru"], "--only: 'cell=gru' leaves none of 4 trials to run", 2),
         (["--rerun", "staus=oom"], "--rerun: there is no 'staus' to compare; did you mean", 2),
         (["--plugin", "nowhere.py"], "nowhere.py: the plugin cannot be read", 2),
