@@ -31,20 +31,24 @@ class Agent:
         self._client: Client | None = None
         self._running = 0
         self._exclusive = False
-        self._fault = ""
+        self._fault: ServerLost | None = None
         try:
             self._client = self._start() if path is None else Client(path)
         except ServerLost as lost:
-            self._fault = str(lost)
+            self._fault = lost
 
     def hello(self) -> dict[str, Any]:
-        """Return who this is and what it offers, or the fault that keeps it from working."""
+        """Return who this is and what it offers, or the fault that keeps it from working.
+
+        `killed`: the fault is none of its own.
+        """
         return {
             "name": socket.gethostname(),
             "pid": os.getpid(),
             "cores": physical_cores(),
             "gpus": gpus(),
-            "fault": self._fault,
+            "fault": str(self._fault or ""),
+            "killed": self._fault is not None and not self._fault.words,
         }
 
     def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:

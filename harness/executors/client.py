@@ -21,7 +21,14 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ServerLost(Exception):
-    """A fork server ended, or never came up; the message is what it said last."""
+    """A fork server ended, or never came up; `words` are what it said last.
+
+    One that says nothing was killed, and another may fare better.
+    """
+
+    def __init__(self, how: str, words: str) -> None:
+        super().__init__(f"the fork server {how}: {words}" if words else f"the fork server {how}")
+        self.words = words
 
 
 def environment() -> dict[str, str]:
@@ -138,4 +145,4 @@ class Client:
     def _lost(self, how: str) -> ServerLost:
         """Return the error, with the end of what the fork server itself printed."""
         words = self._log.read_bytes()[-LOG_BYTES:] if self._log.exists() else b""
-        return ServerLost(f"the fork server {how}: {words.decode(errors='replace').strip()}")
+        return ServerLost(how, words.decode(errors="replace").strip())

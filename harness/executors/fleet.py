@@ -140,6 +140,9 @@ class Fleet:
         if not call.current:
             return
         member, node = call.member, self._schedule.nodes[call.member.offer.key]
+        if hello["killed"]:
+            self._replace(call, hello["fault"])
+            return
         if hello["fault"]:
             self._give_up(member, hello["fault"])
             return

@@ -87,8 +87,8 @@ def print_much(payload):
 def close_output(payload):
     os.close(1)
     os.close(2)
-    time.sleep(0.2)
-    return {"spared": time.process_time()}
+    time.sleep(0.5)
+    return {}
 
 
 def wait(payload):

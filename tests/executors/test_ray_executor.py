@@ -1,5 +1,6 @@
 """Whole sweeps on a real local Ray: one with trials that fail, one whose processes are killed."""
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -45,13 +46,14 @@ def alive(processes):
 
 
 def find(word):
-    """Return our descendant whose command line or name holds `word`."""
-    for process in descendants():
-        try:
-            if word in " ".join(process.cmdline()):
-                return process
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
+    """Return our descendant whose command line or name holds `word`, once there is one."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for process in descendants():
+            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie too
+                if word in " ".join(process.cmdline()):
+                    return process
+        time.sleep(0.05)
     raise AssertionError(f"no process {word!r}")
 
 
@@ -178,16 +180,15 @@ def test_kills_cost_no_record_and_closing_ends_everything(capfd):
     """Kill the agent, the fork server and the driver in turn; then close with trials to go."""
     work = [trial("sleep", sequence_length=800, hidden_size=size) for size in range(8)]
     endless = [trial("hang_in_c", hidden_size=size, block=1) for size in range(3)]
-    started, records, seen = [], [], set()
-    generator = ray.run([*work, *endless], SETTINGS, lambda each, _: started.append(each))
-    for victim in ("ray::Agent", "harness.executors.forkserver", "harness.executors.driver"):
-        records.append(next(generator))
+    records, seen = [], set()
+    with contextlib.closing(ray.run([*work, *endless], SETTINGS)) as generator:
+        for victim in ("ray::Agent", "harness.executors.forkserver", "harness.executors.driver"):
+            records.append(next(generator))
+            seen |= set(descendants())
+            find(victim).kill()
+        while len(records) < len(work):
+            records.append(next(generator))
         seen |= set(descendants())
-        find(victim).kill()
-    while len(records) < len(work):
-        records.append(next(generator))
-    seen |= set(descendants())
-    generator.close()
     deadline = time.monotonic() + 5
     while alive(seen) and time.monotonic() < deadline:
         time.sleep(0.05)
