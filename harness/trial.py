@@ -62,6 +62,7 @@ class SpeedProtocol:
     max_seconds: float = 20.0
     precision: float = 0.01  # stop once the median's 95 % interval is this narrow, relatively
     min_sample_seconds: float = 0.01  # the clock costs under 1e-4 of it
+    phase_sequences: int = 5  # of the separate run that splits a sequence's time
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def _set_niceness(niceness: int) -> None:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
     except PermissionError:
-        print(f"niceness {niceness} needs a privilege; it stays {os.nice(0)}", file=sys.stderr)
+        sys.stderr.write(f"niceness {niceness} needs a privilege; it stays {os.nice(0)}\n")
 
 
 def _cap(memory_bytes: int | None) -> None:

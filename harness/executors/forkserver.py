@@ -1,18 +1,19 @@
 """A process that has imported everything once, and forks a clean child for each request.
 
 Started as `python -m harness.executors.forkserver LISTENER MODULE` by `client.Launch`: LISTENER is
-the descriptor of a listening socket, MODULE is imported before the first request. It runs no
-operation and has one thread, because a child inherits the state of every lock but not the threads
-that hold them. It ends, and kills its children, when its one client or its starter is gone.
+the descriptor of a listening socket, MODULE is imported and its `prepare` called before the first
+request. It runs no operation and has one thread, because a child inherits the state of every lock
+but not the threads that hold them. It ends, and kills its children, when its one client or its
+starter is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -214,12 +215,12 @@ def remove(folder: Path) -> None:
 
 
 def main(listener: socket.socket, module: str) -> NoReturn:
-    """Import `module`, then serve the one client that connects."""
+    """Import `module`, let it `prepare`, then serve the one client that connects."""
     began = time.monotonic()
-    importlib.import_module(module)
+    pkgutil.resolve_name(f"{module}:prepare")()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
-        sys.exit(f"importing {module} started {threads - 1} threads; a fork needs a process of one")
+        sys.exit(f"preparing {module} started {threads - 1} threads; a fork needs a process of one")
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
     waiting = selectors.PollSelector()

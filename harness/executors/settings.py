@@ -20,7 +20,7 @@ class Settings:
 
     @property
     def module(self) -> str:
-        """Return the module that a fork server imports before its first trial."""
+        """Return the module that a fork server imports; it calls its `prepare` before any trial."""
         return self.target.partition(":")[0]
 
 

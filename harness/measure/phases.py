@@ -19,7 +19,6 @@ from harness.model import Model
 from harness.rig import Rig
 
 PHASES = ("forward", "backward", "clip", "optimizer")
-SEQUENCES = 5  # the median of five is steady enough for shares of a bar
 BUDGET_SECONDS = 1.0  # a long sequence is split once or twice, not five times
 
 
@@ -68,8 +67,8 @@ class _Watched(GradientMethod):
         return result
 
 
-def phase_seconds(rig: Rig, batch: Batch) -> dict[str, float]:
-    """Return the median seconds per sequence of each phase."""
+def phase_seconds(rig: Rig, batch: Batch, sequences: int) -> dict[str, float]:
+    """Return the median seconds per sequence of each phase, over up to so many sequences."""
     watch = _Stopwatch(rig.synchronize)
     method = _Watched(rig.method, watch)
     optimizer = rig.optimizer(learning_rate=0.0)
@@ -84,7 +83,7 @@ def phase_seconds(rig: Rig, batch: Batch) -> dict[str, float]:
     runs: list[dict[str, float]] = []
     start = time.perf_counter()
     try:
-        while len(runs) < SEQUENCES and (not runs or time.perf_counter() - start < BUDGET_SECONDS):
+        while len(runs) < sequences and (not runs or time.perf_counter() - start < BUDGET_SECONDS):
             watch.seconds = dict.fromkeys(PHASES, 0.0)
             drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
             runs.append(watch.seconds)

@@ -68,7 +68,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "stop_reason": stop_reason,
         "updates_per_sequence": updates,
         "flags": _flags(samples, preempted),
-        "phase_seconds": phase_seconds(rig, batch),
+        "phase_seconds": phase_seconds(rig, batch, protocol.phase_sequences),
         "floor_seconds": [floor_sample(rig) for _ in range(FLOOR_SAMPLES)],
         "theory": theory and asdict(theory),
         "threads_in_force": torch.get_num_threads(),

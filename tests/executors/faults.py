@@ -117,6 +117,10 @@ def _done(payload, **values):
     return harness.trial.Record(trial=trial, status="done", values=values).to_json()
 
 
+def prepare():
+    """Nothing to do before the first trial."""
+
+
 def trivial(payload):
     return _done(payload, pid=os.getpid())
 

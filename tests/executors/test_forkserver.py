@@ -43,7 +43,7 @@ def call(server):
 
 @pytest.fixture(scope="module")
 def torch_server():
-    launch = Launch("torch")
+    launch = Launch("harness.worker")
     client = Client(launch.path)
     yield client
     client.close()
@@ -252,11 +252,13 @@ def test_a_module_that_does_not_import_is_told_by_name():
 
 def test_a_module_that_starts_threads_is_refused(tmp_path, monkeypatch):
     (tmp_path / "busy.py").write_text(
-        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "import threading\n"
+        "def prepare():\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     launch = Launch("busy")
-    with pytest.raises(ServerLost, match="importing busy started 1 threads"):
+    with pytest.raises(ServerLost, match="preparing busy started 1 threads"):
         Client(launch.path)
     launch.close()
 

@@ -15,6 +15,7 @@ QUICK = {
     "min_seconds": 0.0,
     "max_samples": 4,
     "min_sample_seconds": 0.0,
+    "phase_sequences": 1,
 }
 
 
