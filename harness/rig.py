@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass, replace
 from typing import cast
@@ -93,19 +94,29 @@ class Rig:
         if self.device.type != "cpu":
             torch.accelerator.synchronize(self.device)
 
+    def in_float64(self) -> Rig:
+        """Return the same weights, method and clips in float64, as copies."""
+        return replace(
+            self,
+            model=copy.deepcopy(self.model).double(),
+            method=copy.deepcopy(self.method),
+            clips=copy.deepcopy(self.clips),
+            dtype=torch.float64,
+        )
+
     def without_clips(self) -> Rig:
         """Return the bare gradient method."""
         return replace(self, clips=())
 
 
-def build(trial: Trial, registry: Registry, dtype: str | None = None) -> Rig:
+def build(trial: Trial, registry: Registry) -> Rig:
     """Return the trial's rig; rivals of one block get the same weights, whatever the dtype.
 
     Raises:
         Skipped: a plugin cannot do what the trial asks.
     """
     task: Task = registry.build("tasks", trial.task)
-    device, number = torch.device(trial.device), DTYPES[dtype or trial.dtype]
+    device, number = torch.device(trial.device), DTYPES[trial.dtype]
     torch.manual_seed(seed_of(trial, "weights"))
     cell: Cell = registry.build("cells", trial.cell, task.input_size, trial.hidden_size)
     model = Model(cell, task).to(device, number)

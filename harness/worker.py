@@ -19,12 +19,11 @@ from harness.registry import Registry
 from harness.rig import Rig, Skipped, build
 from harness.trial import Record, Trial
 
-Measure = Callable[[Rig, Registry], dict[str, Any]]
-MEASURES: Mapping[str, Measure] = {
-    "speed": lambda rig, _: speed.measure(rig),
-    "memory": lambda rig, _: memory.measure(rig),
+MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
+    "speed": speed.measure,
+    "memory": memory.measure,
     "gradients": gradients.measure,
-    "training": lambda rig, _: training.measure(rig),
+    "training": training.measure,
 }
 # What the CPU and CUDA allocators say when there is no more; torch has no class for the first.
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory|Cannot allocate memory", re.IGNORECASE)
@@ -69,9 +68,8 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     rig: Rig | None = None
     try:
         torch.set_num_threads(trial.threads)
-        registry = registry_of(trial.plugins)
-        rig = build(trial, registry)
-        return "done", "", "", MEASURES[trial.measurement](rig, registry)
+        rig = build(trial, registry_of(trial.plugins))
+        return "done", "", "", MEASURES[trial.measurement](rig)
     except Skipped as skipped:
         return "skipped", str(skipped), "leave this combination out with [[exclude]]", {}
     except training.Diverged as diverged:

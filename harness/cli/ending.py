@@ -19,7 +19,8 @@ ENDS_WELL = ("done", "skipped")
 def told(plan: Plan, options: Options, seconds: float) -> int:
     """Write the report, say how the sweep ended, and return the exit code."""
     every = launch.current(store.read(plan.folder).records)
-    records = [record for record in every if record.trial.id in plan.ids]
+    planned = plan.ids
+    records = [record for record in every if record.trial.id in planned]
     sentences = _answer(every)
     page = report.written((plan.folder,), plan.folder / "report")
     code = _exit_code(records, options.allowed)

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from harness import oracle
 from harness.contract import Batch, Gradient, GradientMethod, Gradients
-from harness.registry import Registry
-from harness.rig import Rig, build
+from harness.rig import Rig
 
 TOLERANCE = 1e-10  # rounding in float64 stays under 1e-14 a step; a wrong term is above 1e-6
 PROFILE_POINTS = 128  # log-spaced: more cannot be seen in a plot
@@ -25,9 +24,9 @@ VANISHING = 1e-3  # of the gradient at lag 0 is left at the longest lag
 EXPLODING = 1e3  # times the gradient at lag 0
 
 
-def measure(rig: Rig, registry: Registry) -> dict[str, Any]:
+def measure(rig: Rig) -> dict[str, Any]:
     """Return the comparison with the oracle and the oracle's own lag profile."""
-    double = build(rig.trial, registry, "float64")
+    double = rig.in_float64()
     batch = double.batch()
     exact = oracle.exact_gradient(double.model, batch)
     bare, _ = method_gradient(double.without_clips(), batch)

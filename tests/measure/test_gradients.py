@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from rigs import REGISTRY, rig_of
+from rigs import rig_of
 
 from harness.measure.gradients import compare, horizon, judge, lag_profile, measure
 from harness.trial import Choice
@@ -27,7 +27,7 @@ def test_nothing_compared_with_nothing_has_no_direction() -> None:
 
 @pytest.mark.parametrize("gradient", ["full_bptt", "native", "checkpointed"])
 def test_an_exact_method_agrees_with_the_oracle(gradient: str) -> None:
-    values = measure(rig_of("gradients", gradient), REGISTRY)
+    values = measure(rig_of("gradients", gradient))
     assert values["claim"] == "exact"
     assert values["agrees"] is True
     assert values["relative_error"] < 1e-12
@@ -38,7 +38,7 @@ def test_an_exact_method_agrees_with_the_oracle(gradient: str) -> None:
 
 def test_a_truncated_method_is_biased_and_agrees_with_its_own_definition() -> None:
     params = {"stride": 4, "depth": 8}
-    values = measure(rig_of("gradients", "truncated_bptt", params=params), REGISTRY)
+    values = measure(rig_of("gradients", "truncated_bptt", params=params))
     assert values["claim"] == "biased"
     assert values["relative_error"] > 1e-3
     assert values["definition_error"] < 1e-12
@@ -48,7 +48,7 @@ def test_a_truncated_method_is_biased_and_agrees_with_its_own_definition() -> No
 
 def test_a_clip_shortens_what_is_applied_and_leaves_the_method_exact() -> None:
     clip = (Choice("norm", {"max_norm": 0.01}),)
-    values = measure(rig_of("gradients", "full_bptt", clip), REGISTRY)
+    values = measure(rig_of("gradients", "full_bptt", clip))
     assert values["relative_error"] < 1e-12
     assert values["applied"]["cosine"] == pytest.approx(1.0)
     assert values["applied"]["norm_ratio"] * values["exact_norm"] == pytest.approx(0.01, rel=1e-3)
