@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from harness.report.units import BYTES, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
+from harness.report.units import BYTES, COSINE, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
 from harness.stats import median_interval
 from harness.trial import Record, Trial
 
@@ -59,10 +59,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("resident_peak_bytes", "resident peak", BYTES, "lower"),
     Metric("theory_kept_bytes", "theory: kept", BYTES),
     Metric("theory_peak_bytes", "theory: static + batch + kept", BYTES),
-    Metric("cosine", "gradient cosine", PLAIN, "higher"),
+    Metric("cosine", "gradient cosine", COSINE, "higher"),
     Metric("relative_error", "relative error", PLAIN, "lower"),
     Metric("norm_ratio", "gradient norm / exact norm", RATIO),
-    Metric("applied_cosine", "cosine after clips", PLAIN, "higher"),
+    Metric("applied_cosine", "cosine after clips", COSINE, "higher"),
     Metric("dtype_relative_error", "error from dtype", PLAIN, "lower"),
     Metric("reach_steps", "reach", COUNT, "higher"),
     Metric("horizon_90_steps", "90 % horizon", COUNT),

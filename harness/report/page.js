@@ -6,19 +6,19 @@ const data = JSON.parse(find("data").textContent);
 const table = find("all");
 const state = { q: "", sort: "", page: 1 };
 
-function number(value, whole) {
+function number(value, { whole, digits }) {
   if (value === 0) return "0";
   if (whole && Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e7) return value.toExponential(1).replace("e+", "e");
-  return Number(value.toPrecision(3)).toLocaleString("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 6 });
+  return Number(value.toPrecision(digits)).toLocaleString("en", { minimumSignificantDigits: digits, maximumSignificantDigits: 6 });
 }
 
 function text(value, column) {
   if (!column.scales) return value;
   if (value === null) return "–";
   const scale = column.scales.find(([factor]) => Math.abs(value) >= factor) || column.scales.at(-1);
-  return number(value / scale[0], column.whole) + scale[1];
+  return number(value / scale[0], column) + scale[1];
 }
 
 const COMPARE = {

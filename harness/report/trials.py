@@ -15,7 +15,7 @@ from harness.report.metrics import BY_KEY
 from harness.report.units import COUNT, MISSING, PLAIN, Unit
 
 WITHOUT_SCRIPTS = 100  # rows that stand in the page itself
-PRECISION = 5  # significant digits of a number that the page formats to three
+PRECISION = 5  # significant digits of a number; the page shows three or four of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ def as_json(frame: pd.DataFrame) -> str:
             "alias": field.alias,
             "scales": field.unit.scales if field.unit else None,
             "whole": bool(field.unit and field.unit.integral),
+            "digits": field.unit.digits if field.unit else 0,
         }
         for field in known
     ]

@@ -86,4 +86,5 @@ SHARE = Unit(((0.01, " %"),), digits=2)
 COUNT = Unit(((1.0, ""),), True)
 FLOPS = Unit(((1e12, " TFLOP"), (1e9, " GFLOP"), (1e6, " MFLOP"), (1.0, " FLOP")), True)
 PLAIN = Unit(((1.0, ""),))
+COSINE = Unit(((1.0, ""),), digits=4)  # 0.9996 is not 1
 POWER = Unit(((1.0, ""),), digits=2)

@@ -69,6 +69,7 @@ def test_every_measurement_has_its_figures():
         "phases",
         "peak-memory",
         "lag-profile",
+        "gradient-error",
         "cosine",
         "norm-ratio",
         "stability-map",
@@ -96,7 +97,15 @@ def test_a_figure_asks_and_answers_in_words():
 def test_equal_values_are_called_the_same():
     grid = replace(SMALL, measurements=("gradients",))
     records = [r for r in fake.records(grid) if r.values["claim"] == "exact"]
-    assert draw(records)["cosine"].finding == "At the longest T all are the same: 1.00."
+    assert draw(records)["cosine"].finding == "At the longest T all are the same: 1.000."
+
+
+def test_exact_methods_lie_on_the_bottom_line_and_a_truncated_one_far_above():
+    drawing = draw(fake.records(replace(SMALL, measurements=("gradients",))))["gradient-error"]
+    level = drawing.table.groupby("implementation")["estimate"].max()
+    assert level["full_bptt"] == 1e-12
+    assert level["truncated_bptt(16,16)"] > 1e-3
+    assert "exact but for rounding" in drawing.finding
 
 
 def test_the_axis_of_a_time_speaks_in_its_unit():

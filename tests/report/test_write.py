@@ -63,7 +63,7 @@ def index(folder):
 
 def test_every_figure_lies_beside_the_page_in_both_forms_with_its_numbers(folder, index):
     keys = [attrs["id"].removeprefix("figure-") for tag, attrs in index.tags if tag == "figure"]
-    assert len(keys) == 9
+    assert len(keys) == 10
     for key in keys:
         assert (folder / f"figures/{key}.svg").read_text("utf-8").startswith("<?xml")
         assert (folder / f"figures/{key}.pdf").read_bytes().startswith(b"%PDF")
@@ -95,7 +95,7 @@ def test_the_table_for_latex_is_one(folder):
 def test_the_markdown_links_its_figures(folder):
     text = (folder / "report.md").read_text("utf-8")
     figures = re.findall(r"\]\((figures/[^)]*)\)", text)
-    assert len(figures) == 9
+    assert len(figures) == 10
     assert all((folder / path).is_file() for path in figures)
 
 

@@ -147,6 +147,7 @@ def length_axis(ax: Axes, lengths: Sequence[int]) -> None:
 def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> None:
     """Make y speak in `unit`: logarithmic where the values span more than a factor of 4."""
     known = [value for value in values if math.isfinite(value)]
+    nothing = 0.0
     ax.set_ylabel(label)
     if known and min(known) > 0 and max(known) / min(known) > LOG_FROM:
         low, high = min(known), max(known)
@@ -160,7 +161,10 @@ def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> Non
         room = max(0.1 * (high - low), NARROWEST * abs(high)) or 1.0
         ax.set_ylim(low - room, high + room)
         ax.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit.tick(_tidy(value))))
+        nothing = 1e-9 * max(abs(low), abs(high))  # what is left of a tick at zero
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: unit.tick(_tidy(value) if abs(value) > nothing else 0.0))
+    )
 
 
 def count_axis(ax: Axes, label: str) -> None:
@@ -205,4 +209,4 @@ def _save(drawing: Drawing, kind: str, metadata: dict[str, str | None]) -> bytes
 
 def _tidy(value: float) -> float:
     """Return the number that a tick means, without the last bits of its arithmetic."""
-    return 0.0 if abs(value) < 1e-12 else float(f"{value:.10g}")
+    return float(f"{value:.10g}")

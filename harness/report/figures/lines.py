@@ -131,6 +131,21 @@ def finding(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
     return f"At the longest T the lowest is {lowest}, the highest {highest}."
 
 
+def levels(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
+    """Return in words where every series stands at the longest length, equal ones together."""
+    ends = [pairs.longest(here) for at in on.settings if len(here := pairs.at(table, at))]
+    last = pd.concat(ends)
+    names: dict[str, list[str]] = {}
+    for name in on.series:
+        mine = last.loc[last["implementation"] == name, "estimate"].dropna()
+        if len(mine):
+            names.setdefault(unit.span(sorted(mine)), []).append(name)
+    if len(names) == 1:
+        return f"At the longest T all are the same: {next(iter(names))}."
+    ordered = sorted(names.items(), key=lambda item: len(item[1]))
+    return f"At the longest T: {'; '.join(f'{listed(some)} {at}' for at, some in ordered)}."
+
+
 def _extreme(ends: Sequence[pd.DataFrame], unit: Unit, place: int) -> str:
     """Return "native (0.35 to 0.36)", and in how many panels where that is not all."""
     seen: dict[str, list[float]] = {}

@@ -22,6 +22,7 @@ from harness.trial import Record
 
 DECADES = 8  # of a lag profile; below, nothing is left to learn from
 MAP_ROWS = 16
+ROUNDING = 1e-12  # a smaller relative error is float64's own, and drawn at the bottom
 
 
 def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Drawing | None]:
@@ -30,10 +31,30 @@ def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Draw
     size = "1 is as long as the exact gradient; equal directions of unequal length still differ."
     return [
         _lags(frame, records, on),
+        _error(frame, on),
         _over_length(frame, on, "cosine", "Does it point the right way?", direction),
         _over_length(frame, on, "norm_ratio", "Is it as long as the exact one?", size),
         _map(frame, on),
     ]
+
+
+def _error(frame: pd.DataFrame, on: Scene) -> Drawing | None:
+    """Return the one figure in which exact and nearly exact stand decades apart."""
+    table = pairs.estimates(frame, "relative_error")
+    ends = ["estimate", "low", "high"]
+    table[ends] = table[ends].clip(lower=ROUNDING)
+    figure = lines.over_length(table, PLAIN, BY_KEY["relative_error"].label, on)
+    if figure is None:
+        return None
+    caption = (
+        "Distance to full BPTT in float64, in lengths of the exact gradient, before any clip."
+        " On the bottom line only rounding is left; 1 is as wrong as no gradient at all."
+    )
+    found = lines.levels(table, PLAIN, on).replace(PLAIN.text(ROUNDING), "exact but for rounding")
+    title = "How far is it from the exact gradient?"
+    return Drawing(
+        "gradient-error", "stability", title, caption + on.remark(), found, figure, table
+    )
 
 
 def _over_length(
@@ -44,7 +65,7 @@ def _over_length(
     figure = lines.over_length(table, metric.unit, metric.label, on)
     if figure is None:
         return None
-    name, found = key.replace("_", "-"), lines.finding(table, metric.unit, on)
+    name, found = key.replace("_", "-"), lines.levels(table, metric.unit, on)
     return Drawing(name, "stability", title, caption + on.remark(), found, figure, table)
 
 
