@@ -102,7 +102,7 @@ def test_equal_values_are_called_the_same():
 
 def test_exact_methods_lie_on_the_bottom_line_and_a_truncated_one_far_above():
     drawing = draw(fake.records(replace(SMALL, measurements=("gradients",))))["gradient-error"]
-    level = drawing.table.groupby("implementation")["estimate"].max()
+    level = drawing.data.groupby("implementation")["estimate"].max()
     assert level["full_bptt"] == 1e-12
     assert level["truncated_bptt(16,16)"] > 1e-3
     assert "exact but for rounding" in drawing.finding
