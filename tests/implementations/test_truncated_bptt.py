@@ -81,8 +81,8 @@ def test_the_cost_of_overlap_is_depth_over_stride() -> None:
     chunk, sliding = TruncatedBPTT(16, 16).cost(shape), TruncatedBPTT(16, 64).cost(shape)
     # the first windows have no past yet: 4 less three windows' missing 48, 32 and 16 steps
     assert sliding.flops / chunk.flops == pytest.approx(4 - 96 / 1024)
-    states = sliding.kept_bytes - 4 * chunk.kept_bytes  # of 5 carried windows, less 4 times 2
-    assert states == pytest.approx((5 - 4 * 2) * shape.state_bytes)
+    carried, window, again = 5 * shape.state_bytes, 16 * 2 * 2, 64 * 2 * 3  # states, TBO, TBI
+    assert sliding.kept_bytes == carried + 4 * (8 * 64 * 2 * 5 + window + again)
 
 
 class CutOneStepTooEarly(TruncatedBPTT):

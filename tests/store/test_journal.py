@@ -3,7 +3,8 @@
 import json
 import math
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -140,22 +141,25 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
-@pytest.fixture
-def limit_file_size() -> Iterator[Callable[[int], None]]:
-    """Give what lets no file grow beyond so many bytes, as on a disk that is full."""
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as on a full disk; pytest's own output counts too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room", [0, 20], ids=["no room", "room for a part"])
 def test_a_disk_that_takes_no_more_is_told_and_what_was_kept_stays(
-    tmp_path: Path, limit_file_size: Callable[[int], None], room: int
+    tmp_path: Path, room: int
 ) -> None:
     with Store(tmp_path) as kept:
         kept.append(record_of(0))
-        limit_file_size((tmp_path / JOURNAL).stat().st_size + room)
-        with pytest.raises(StoreError, match="cannot be written"):
+        limit = (tmp_path / JOURNAL).stat().st_size + room
+        with no_file_beyond(limit), pytest.raises(StoreError, match="cannot be written"):
             kept.append(record_of(1))
         assert not kept.is_done(record_of(1).trial.id)
     assert ids(tmp_path) == [record_of(0).trial.id]
