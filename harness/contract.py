@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 State = tuple[Tensor, ...]  # what a cell carries from step to step: (B, H) each, output first
 Carry = Any  # what goes from window to window: each method's own business
-Hook = Callable[[int, State], State]  # (t, dL/ds_t) -> what travels on; same shapes
+# (t, dL/ds_t) -> what travels on, of the same shapes; t < 0 is a step of the sequence before
+Hook = Callable[[int, State], State]
 Gradients = dict[str, Tensor]  # parameter name -> dL/d(parameter), shaped as the parameter
 Split = Literal["train", "valid"]
 
@@ -47,12 +48,18 @@ class Batch:
         return Batch(self.inputs[cut], self.targets[cut], self.weights[cut], self.start + first)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
-        """Return the batch on `device` with its real numbers in `dtype`; indices stay integers."""
+        """Return the batch on `device` with its real numbers in `dtype`; indices stay integers.
+
+        Weights keep at least float32: in bfloat16 they would no longer sum to 1.
+        """
         targets = self.targets.to(device)
         if targets.is_floating_point():
             targets = targets.to(dtype)
         return Batch(
-            self.inputs.to(device, dtype), targets, self.weights.to(device, dtype), self.start
+            self.inputs.to(device, dtype),
+            targets,
+            self.weights.to(device, torch.promote_types(dtype, torch.float32)),
+            self.start,
         )
 
 
@@ -76,7 +83,7 @@ class Shape:
     gates: int  # weight blocks stacked in the cell: Elman 1, GRU 3, LSTM 4
     parts: int  # tensors in the state
     saved_step: float  # (B, H) tensors that autograd keeps for one step of the cell
-    saved_fused: float  # the same for one step of its fused kernel
+    saved_fused: float  # the least that a fused kernel has to keep for one step
     parameters: int  # P
     item_bytes: int  # bytes of one number
 
@@ -89,6 +96,11 @@ class Shape:
     def state_bytes(self) -> float:
         """Return the bytes of one state: a (B, H) tensor for each part."""
         return float(self.parts * self.batch_size * self.hidden_size * self.item_bytes)
+
+    @property
+    def readout_flops(self) -> float:
+        """Return the FLOPs of the readout of every step, forward: 2HO a step."""
+        return 2.0 * self.states * self.output_size
 
     @property
     def forward_flops(self) -> float:
@@ -131,7 +143,10 @@ class GradientMethod(ABC):
     hooked: ClassVar[bool] = True  # lets a hook see, and change, dL/ds_t
 
     def exact(self, length: int) -> bool:
-        """Return whether the gradient equals full BPTT's over `length` steps, up to rounding."""
+        """Return whether the gradient equals full BPTT's over one fresh sequence of `length` steps.
+
+        Up to rounding; what a stateful task carries over from an earlier sequence does not count.
+        """
         return False
 
     def supports(self, model: Model) -> str | None:
@@ -165,7 +180,7 @@ class GradientMethod(ABC):
 class Clip:
     """A change made to gradients before the optimizer sees them; the identity by default."""
 
-    uses_hidden: ClassVar[bool] = False  # needs a method that is `hooked`
+    uses_hidden: bool = False  # needs a method that is `hooked`
 
     def hidden(self, t: int, grads: State) -> State:
         """Return what travels on in place of dL/ds_t, one (B, H) tensor per part of the state."""
@@ -183,7 +198,7 @@ class Cell(nn.Module, ABC):
     gates: ClassVar[int] = 1  # weight blocks, each (H, H) and (H, I)
     fused: ClassVar[bool] = False  # `unroll` is a faster path than `advance` step by step
     saved_step: ClassVar[float] = 1.0  # (B, H) tensors that autograd keeps for one `advance`
-    saved_fused: ClassVar[float] = 1.0  # the same for one step of `unroll`
+    saved_fused: ClassVar[float] = 1.0  # the least that a fused kernel has to keep for one step
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

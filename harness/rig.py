@@ -65,7 +65,7 @@ class Rig:
         self, optimizer: torch.optim.Optimizer | None = None, observe: Observer | None = None
     ) -> Drive:
         """Return the loop that trains, or with no optimizer only looks."""
-        update = cast(Update, self.trial.update) if optimizer is not None else "sequence"
+        update = cast(Update, self.trial.update)
         return Drive(self.model, self.method, self.clips, update, optimizer, observe)
 
     def shape(self) -> Shape:

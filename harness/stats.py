@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 CONFIDENCE = 0.95  # two-sided; below it there is no verdict
-MARGIN = 0.01  # a difference under 1 % matters to nobody (MEASURING; the A/A band may widen it)
+MARGIN = 0.01  # a difference under 1 % matters to nobody (MEASURING)
 MIN_LENGTHS = 3  # two points always lie on a line, whatever the truth
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "too few blocks"]

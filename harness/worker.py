@@ -68,6 +68,8 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     rig: Rig | None = None
     try:
         torch.set_num_threads(trial.threads)
+        # By default cuDNN rounds to TF32 where matrix products do not; rivals get one precision.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         rig = build(trial, registry_of(trial.plugins))
         return "done", "", "", MEASURES[trial.measurement](rig)
     except Skipped as skipped:

@@ -46,7 +46,12 @@ def measure(rig: Rig) -> dict[str, Any]:
         sequence()
     optimizer.zero_grad()  # the CPU's trace does not see what was allocated before it being freed
     lasting = lasting_bytes(rig, optimizer)
-    traced = trace_cpu(rig, sequence) if rig.device.type == "cpu" else trace_device(rig, sequence)
+
+    def sequences() -> None:
+        sequence()
+        sequence()  # during which the first one's gradients are still there, as in training
+
+    traced = trace_cpu(rig, sequences) if rig.device.type == "cpu" else trace_device(rig, sequences)
     theory = rig.theory()
     return {
         "static_bytes": lasting + gradient_bytes(rig),

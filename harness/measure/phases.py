@@ -2,7 +2,7 @@
 
 A short run of its own, because splitting needs a synchronisation at every border. Forward is what
 passes before a window's loss is first differentiated; a method that runs parts of the forward pass
-again (checkpointing) shows that under backward.
+again (checkpointing) shows that under backward, and so does a clip of hidden gradients.
 """
 
 from __future__ import annotations

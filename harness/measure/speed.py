@@ -29,6 +29,7 @@ from harness.trial import SpeedProtocol
 
 LONG_SEQUENCE_SECONDS = 2.0  # from here on three samples must do
 LONG_SEQUENCE_SAMPLES = 3
+GPU_WARMUP_SEQUENCES, GPU_WARMUP_SECONDS = 10, 2.0  # clocks rise more slowly than on a CPU
 FLOOR_SAMPLES = 5  # enough for a median; the floor's own noise is recorded with them
 TREND = 0.02  # halves of a run that differ by more are flagged, never deleted
 OUTLIER = 1.5  # times the median
@@ -51,7 +52,7 @@ def measure(rig: Rig) -> dict[str, Any]:
 
     load_before = os.getloadavg()[0]
     first_seconds = sequences(1)
-    warmup = _warm_up(sequences, protocol)
+    warmup = _warm_up(sequences, protocol, accelerated=rig.device.type != "cpu")
     preempted = _preemptions()
     per_sample = max(1, math.ceil(protocol.min_sample_seconds / statistics.median(warmup)))
     samples, stop_reason = _sample(lambda: sequences(per_sample), protocol)
@@ -77,9 +78,15 @@ def measure(rig: Rig) -> dict[str, Any]:
     }
 
 
-def _warm_up(sequences: Callable[[int], float], protocol: SpeedProtocol) -> list[float]:
+def _warm_up(
+    sequences: Callable[[int], float], protocol: SpeedProtocol, accelerated: bool
+) -> list[float]:
+    sequences_least, seconds_least = protocol.warmup_sequences, protocol.warmup_seconds
+    if accelerated:  # clocks rise and kernels are chosen while it runs
+        sequences_least = max(sequences_least, GPU_WARMUP_SEQUENCES)
+        seconds_least = max(seconds_least, GPU_WARMUP_SECONDS)
     seconds: list[float] = []
-    while len(seconds) < protocol.warmup_sequences or sum(seconds) < protocol.warmup_seconds:
+    while len(seconds) < sequences_least or sum(seconds) < seconds_least:
         seconds.append(sequences(1))
         if sum(seconds) >= protocol.max_seconds:
             break
@@ -122,6 +129,9 @@ def _flags(samples: list[float], preemptions: int) -> list[str]:
         early, late = statistics.median(samples[:half]), statistics.median(samples[half:])
         if abs(late / early - 1) > TREND:
             flags.append(f"the second half took {late / early:.2f} times the first half's time")
+    cores = len(os.sched_getaffinity(0))
+    if torch.get_num_threads() > cores:
+        flags.append(f"{torch.get_num_threads()} threads shared {cores} cores")
     if preemptions > len(samples):
         flags.append(f"preempted {preemptions} times while sampling")
     return flags

@@ -1,26 +1,31 @@
 """Whether a method learns: losses, scores and what the clips did, over so many sequences.
 
-Values: sequence and loss; evaluated_at, score and seconds; update, norm_before and norm_after (of
-the gradient, at every update); updates, clipped_fraction, nonfinite_updates,
+Values: sequence and loss; evaluated_at, score and seconds (of training alone, on a machine that
+other trials share); update, norm_before and norm_after (of the gradient at every update, before and
+after the clips of parameters; a clip of hidden gradients has acted before); updates,
+clipped_fraction, nonfinite_updates,
 first_nonfinite_update, score_name, score_better, trivial_score, trivial_formula, solved_score,
 solved_at, final_score, parameters. Curves are thinned to at most 128 points.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from harness.contract import Gradient, Gradients
+from harness.contract import Clip, Gradient, Gradients, State
 from harness.model import detach
 from harness.rig import Rig
 from harness.trial import TrainingProtocol
 
+ROUNDING = 1e-5  # of a gradient's norm; torch's norm clip itself adds 1e-6
 CURVE_POINTS = 128  # more cannot be seen in a plot
 
 
@@ -45,6 +50,35 @@ class _Norms:
         self.after.append(get_total_norm(clipped.values()))
 
 
+class _Counted(Clip):
+    """A clip, with how often it was applied to anything and how often it changed that."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.uses_hidden = clip.uses_hidden
+        self.applied: list[Tensor] = []
+        self.changed: list[Tensor] = []
+
+    def hidden(self, t: int, grads: State) -> State:
+        sent = self.clip.hidden(t, grads)
+        if self.uses_hidden:
+            self._count(grads, sent)
+        return sent
+
+    def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
+        left = self.clip.params(grads, params)
+        if not self.uses_hidden:
+            self._count(tuple(grads.values()), tuple(left.values()))
+        return left
+
+    def _count(self, before: State, after: State) -> None:
+        """Note one application; what changes less than rounding is not changed."""
+        size = get_total_norm(before)
+        change = get_total_norm([a - b for a, b in zip(after, before, strict=True)])
+        self.applied.append(size != 0)
+        self.changed.append((change > ROUNDING * size) | ~size.isfinite())
+
+
 @dataclass(slots=True)
 class _Scores:
     """The validation score over training."""
@@ -58,30 +92,36 @@ def measure(rig: Rig) -> dict[str, Any]:
     """Return how training went.
 
     Raises:
-        Diverged: the loss or the parameters are no longer finite.
+        Diverged: the loss or the last score is not finite.
     """
     protocol = TrainingProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     norms, scores, losses = _Norms(), _Scores(), list[Tensor]()
+    counted = tuple(map(_Counted, rig.clips))
+    rig = replace(rig, clips=counted)
     drive = rig.drive(rig.optimizer(rig.trial.learning_rate), norms.observe)
     generator = rig.generator("method")
     every = max(1, protocol.sequences // protocol.evaluations)
-    start, carry = time.perf_counter(), None
+    seconds, carry = 0.0, None
     for index in range(protocol.sequences):
         if index % every == 0:
-            _evaluate(rig, protocol, scores, index, time.perf_counter() - start)
+            _evaluate(rig, protocol, scores, index, seconds)
+        start = time.perf_counter()
         if carry is None or not rig.task.stateful:
             carry = drive.begin(rig.trial.batch_size, generator)
         loss, carry = drive.sequence(rig.batch(index), carry)
         losses.append(loss)
-        if not bool(loss.isfinite()):
+        finite = bool(loss.isfinite())  # waits for the device
+        seconds += time.perf_counter() - start
+        if not finite:
             break
     else:
-        _evaluate(rig, protocol, scores, protocol.sequences, time.perf_counter() - start)
-    values = _values(rig, norms, scores, torch.stack(losses).double().cpu())
-    if len(losses) < protocol.sequences or scores.score[-1] != scores.score[-1]:
-        raise Diverged(
-            f"the loss was not finite at sequence {len(losses)} of {protocol.sequences}", values
-        )
+        _evaluate(rig, protocol, scores, protocol.sequences, seconds)
+    values = _values(rig, counted, norms, scores, torch.stack(losses).double().cpu())
+    if not finite:
+        said = f"the loss was not finite at sequence {len(losses)} of {protocol.sequences}"
+        raise Diverged(said, values)
+    if not math.isfinite(scores.score[-1]):
+        raise Diverged(f"the score was not finite after sequence {protocol.sequences}", values)
     return values
 
 
@@ -103,7 +143,9 @@ def _evaluate(
     scores.seconds.append(seconds)
 
 
-def _values(rig: Rig, norms: _Norms, scores: _Scores, losses: Tensor) -> dict[str, Any]:
+def _values(
+    rig: Rig, counted: tuple[_Counted, ...], norms: _Norms, scores: _Scores, losses: Tensor
+) -> dict[str, Any]:
     length = rig.trial.sequence_length
     before, after = (torch.stack(some).double().cpu() for some in (norms.before, norms.after))
     finite = before.isfinite()
@@ -125,7 +167,7 @@ def _values(rig: Rig, norms: _Norms, scores: _Scores, losses: Tensor) -> dict[st
         "norm_before": before[updates].tolist(),
         "norm_after": after[updates].tolist(),
         "updates": len(before),
-        "clipped_fraction": _clipped_fraction(rig, before, after),
+        "clipped_fraction": _clipped_fraction(counted),
         "nonfinite_updates": int((~finite).sum()),
         "first_nonfinite_update": None if finite.all() else int(finite.long().argmin()),
         "score_name": rig.task.score_name,
@@ -139,14 +181,17 @@ def _values(rig: Rig, norms: _Norms, scores: _Scores, losses: Tensor) -> dict[st
     }
 
 
-def _clipped_fraction(rig: Rig, before: Tensor, after: Tensor) -> float | None:
-    """Return the share of updates that a clip of parameters changed; null: there is none.
+def _clipped_fraction(clips: tuple[_Counted, ...]) -> float | None:
+    """Return the share of what was not 0 that the clips changed; null: there are none.
 
-    A relative change under 1e-5 is the clip's own rounding (torch adds 1e-6 to the norm).
+    One gradient an update, or for a clip of hidden gradients one dL/ds a step.
     """
-    if not any(not clip.uses_hidden for clip in rig.clips):
+    applied = [mark for clip in clips for mark in clip.applied]
+    if not applied:
         return None
-    return float(((before - after).abs() > 1e-5 * before).double().mean())
+    changed = [mark for clip in clips for mark in clip.changed]
+    total = torch.stack(applied).sum()
+    return float((torch.stack(applied) & torch.stack(changed)).sum() / total.clamp(min=1))
 
 
 def _thin(count: int) -> Tensor:

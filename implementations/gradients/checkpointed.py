@@ -16,6 +16,14 @@ from harness.drive import add, windows
 from harness.model import Model, detach
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What the later segments gave."""
+
+    gradient: Gradient | None  # of their losses; None before the first of them
+    message: State  # dL/ds at their beginning
+
+
 @dataclass
 class Checkpointed(GradientMethod):
     """Exact gradients from one kept state a segment."""
@@ -37,7 +45,7 @@ class Checkpointed(GradientMethod):
         activation_bytes = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         sum_bytes = shape.parameters * shape.item_bytes  # of the segments' gradients so far
         return Cost(
-            flops=2 * shape.forward_flops + shape.backward_flops,
+            flops=2 * shape.forward_flops + shape.backward_flops - shape.readout_flops,
             kept_bytes=share * activation_bytes + (segments + 1) * shape.state_bytes + sum_bytes,
             sequential_depth=3 * shape.length,
         )
@@ -52,28 +60,24 @@ class Checkpointed(GradientMethod):
             for segment in segments:
                 states.append(model.roll(segment.inputs, states[-1])[1])
         last = detach(states.pop())
-        message = tuple(torch.zeros_like(part) for part in last)
-        total = None
+        later = Later(None, tuple(torch.zeros_like(part) for part in last))
         while segments:
-            total, message = back(model, segments.pop(), states.pop(), message, total, hook)
-        return total, last
+            later = back(model, segments.pop(), states.pop(), later, hook)
+        assert later.gradient is not None, "a window has at least one step"
+        return later.gradient, last
 
 
-def back(
-    model: Model,
-    segment: Batch,
-    start: State,
-    message: State,
-    later: Gradient | None,
-    hook: Hook | None,
-) -> tuple[Gradient, State]:
-    """Return the gradient from `segment` on, and dL/ds before it; `message` is dL/ds after it."""
+def back(model: Model, segment: Batch, start: State, later: Later, hook: Hook | None) -> Later:
+    """Return what has come back to the beginning of `segment`."""
     leaves = tuple(part.detach().requires_grad_() for part in start)
     hidden, end = model.roll(segment.inputs, leaves, segment.start, hook)
     loss = model.loss(hidden, segment.targets, segment.weights)
     named = dict(model.named_parameters())
     grads = torch.autograd.grad(
-        [loss, *end], [*leaves, *named.values()], [torch.ones_like(loss), *message]
+        [loss, *end],
+        [*leaves, *named.values()],
+        [torch.ones_like(loss), *later.message],
+        materialize_grads=True,
     )
     own = dict(zip(named, grads[len(leaves) :], strict=True))
-    return add(later, Gradient(loss.detach(), own)), grads[: len(leaves)]
+    return Later(add(later.gradient, Gradient(loss.detach(), own)), grads[: len(leaves)])

@@ -61,8 +61,12 @@ class TruncatedBPTT(GradientMethod):
         window = min(self.stride, shape.length) * shape.batch_size  # predictions
         overlap = 0 if self.depth == self.stride else deepest * shape.batch_size
         past = -(-(self.depth - 1) // self.stride)  # windows whose first state is carried
+        readout = 3 * shape.readout_flops  # of a window's own steps only
+        whole = shape.forward_flops + shape.backward_flops - readout
+        rewound = sum(back % self.stride for _, _, back in rectangles)  # to a step between windows
+        alone = shape.forward_flops - shape.readout_flops
         return Cost(
-            flops=(shape.forward_flops + shape.backward_flops) * steps / shape.length,
+            flops=readout + (whole * steps + alone * rewound) / shape.length,
             kept_bytes=(past + 1) * shape.state_bytes
             + shape.item_bytes
             * (

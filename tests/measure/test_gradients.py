@@ -7,7 +7,7 @@ import pytest
 import torch
 from rigs import rig_of
 
-from harness.measure.gradients import compare, horizon, judge, lag_profile, measure
+from harness.measure.gradients import agreement, compare, horizon, judge, lag_profile, measure
 from harness.trial import Choice
 
 
@@ -52,6 +52,25 @@ def test_a_clip_shortens_what_is_applied_and_leaves_the_method_exact() -> None:
     assert values["relative_error"] < 1e-12
     assert values["applied"]["cosine"] == pytest.approx(1.0)
     assert values["applied"]["norm_ratio"] * values["exact_norm"] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_clip_of_windows_is_applied_window_by_window() -> None:
+    clip, params = (Choice("norm", {"max_norm": 0.05}),), {"stride": 8, "depth": 8}
+    by_window, by_sequence = (
+        measure(rig_of("gradients", "truncated_bptt", clip, params, task=Choice("copy"), update=u))
+        for u in ("window", "sequence")
+    )
+    limits = [v["applied"]["norm_ratio"] * v["exact_norm"] for v in (by_window, by_sequence)]
+    assert limits[1] == pytest.approx(0.05, rel=1e-3)
+    assert 0.05 < limits[0] <= 3 * 0.05  # three windows, each at most as long as the bound
+
+
+def test_a_kernel_that_is_wrong_in_float32_alone_disagrees() -> None:
+    rig = rig_of("gradients")
+    assert agreement(rig, 1e-15, 1e-6) is True
+    assert agreement(rig, 1e-15, 1e-3) is False
+    assert agreement(rig, 1e-6, 1e-6) is False
+    assert agreement(rig, None, 1e-3) is None
 
 
 def test_the_profile_of_a_geometric_decay_has_its_closed_form_horizon() -> None:

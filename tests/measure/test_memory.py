@@ -12,18 +12,25 @@ CASES = [
     ("truncated_bptt", {"stride": 8, "depth": 8}),
     ("truncated_bptt", {"stride": 8, "depth": 16}),
     ("checkpointed", {"segment": 8}),
+    ("native", {}),
 ]
 
 
 @pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
 @pytest.mark.parametrize(("gradient", "params"), CASES, ids=str)
 def test_kept_bytes_are_what_theory_says(cell: str, gradient: str, params: dict[str, int]) -> None:
-    rig = rig_of("memory", gradient, params=params, cell=Choice(cell), hidden_size=32)
+    settings = {"cell": Choice(cell), "hidden_size": 32, "dtype": "float64"}
+    rig = rig_of("memory", gradient, params=params, **settings)
     values = measure(rig)
     # The losses' scalars are in no formula: under 1 %. The shape checker, which wraps functions
     # under pytest alone, holds on to one more state.
     slack = 0.01 * values["theory"]["kept_bytes"] + rig.shape().state_bytes
     assert values["kept_bytes"] == pytest.approx(values["theory"]["kept_bytes"], abs=slack)
+
+
+def test_a_fused_lstm_in_float32_keeps_about_twice_what_it_would_have_to() -> None:
+    values = measure(rig_of("memory", "native", hidden_size=32))  # oneDNN's workspace
+    assert 1.5 < values["kept_bytes"] / values["theory"]["kept_bytes"] < 3
 
 
 def test_a_tensor_of_known_size_is_counted_exactly() -> None:
@@ -50,8 +57,7 @@ def test_static_bytes_are_parameters_gradients_and_two_moments_of_adam() -> None
 def test_the_peak_holds_everything_that_is_kept() -> None:
     rig = rig_of("memory")
     values = measure(rig)
-    gradients = sum(param.nbytes for param in rig.model.parameters())
-    least = values["static_bytes"] - gradients + values["batch_bytes"] + values["kept_bytes"]
+    least = values["static_bytes"] + values["batch_bytes"] + values["kept_bytes"]
     assert least <= values["peak_bytes"] < 2 * least
 
 

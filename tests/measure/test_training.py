@@ -1,10 +1,14 @@
 """Training as recorded: what the clip did, what diverged, what repeats."""
 
+import math
+
 import pytest
+import torch
 from rigs import rig_of
 
-from harness.measure.training import Diverged, measure
+from harness.measure.training import Diverged, _clipped_fraction, _Counted, measure
 from harness.trial import Choice
+from implementations.clips.value import Value
 
 SHORT = {"sequences": 20, "evaluations": 4, "evaluation_batches": 1}
 
@@ -33,6 +37,35 @@ def test_a_tight_clip_clips_every_update_and_a_loose_one_none() -> None:
     assert max(tight["norm_after"]) <= 1e-6
     assert loose["clipped_fraction"] == 0.0
     assert loose["norm_after"] == loose["norm_before"]
+
+
+def test_a_clip_of_hidden_gradients_is_counted_by_the_step() -> None:
+    tight, loose = (
+        measure(rig_of("training", clips=(Choice("hidden", {"max_norm": c}),), protocol=SHORT))
+        for c in (1e-9, 1e9)
+    )
+    assert tight["clipped_fraction"] == 1.0
+    assert loose["clipped_fraction"] == 0.0
+
+
+def test_windows_without_a_loss_do_not_dilute_the_share_that_is_clipped() -> None:
+    clips, params = (Choice("norm", {"max_norm": 1e-6}),), {"stride": 8, "depth": 8}
+    values = measure(rig_of("training", "truncated_bptt", clips, params, protocol=SHORT))
+    assert values["clipped_fraction"] == 1.0  # adding has a loss in the last window alone
+
+
+def test_a_gradient_that_is_not_finite_counts_as_clipped() -> None:
+    clip = _Counted(Value(1.0))
+    clip.params({"w": torch.tensor([math.inf, 1.0])}, {})
+    assert _clipped_fraction((clip,)) == 1.0
+
+
+def test_a_score_that_is_not_finite_is_divergence_too() -> None:
+    rig = rig_of(
+        "training", optimizer="sgd", learning_rate=1e25, protocol={**SHORT, "sequences": 1}
+    )
+    with pytest.raises(Diverged, match="the score was not finite after sequence 1"):
+        measure(rig)
 
 
 def test_the_same_trial_gives_the_same_curve() -> None:
