@@ -91,7 +91,8 @@ class Speeches(Task):
         bits = -torch.log2(seen.double() / seen.sum())
         return Trivial(
             float((bits * asked).sum() / asked.sum()),
-            f"unigram frequencies, each count + 1, over all of the validation text (uniform: log2 {CLASSES} = "
+            "unigram frequencies, each count + 1, over all of the validation text "
+            f"(uniform: log2 {CLASSES} = "
             f"{math.log2(CLASSES):.2f})",
         )
 

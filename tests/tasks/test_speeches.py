@@ -117,7 +117,8 @@ def test_the_trivial_score_is_a_recount_of_letter_frequencies(speeches, addresse
     bits = sum(n * -math.log2((train[c] + 1) / total) for c, n in valid.items())
     assert speeches.trivial(5).score == pytest.approx(bits / sum(valid.values()))
     assert speeches.trivial(5).formula == (
-        "unigram frequencies, each count + 1 (uniform: log2 97 = 6.60)"
+        "unigram frequencies, each count + 1, over all of the validation text "
+        "(uniform: log2 97 = 6.60)"
     )
 
 
