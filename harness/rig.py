@@ -49,10 +49,11 @@ class Rig:
         """Return a fresh source of chance on the CPU, the same on every device."""
         return torch.Generator().manual_seed(seed_of(self.trial, *purpose))
 
-    def batch(self, index: int = 0, split: Split = "train") -> Batch:
-        """Return the task's batch on the trial's device."""
+    def batch(self, index: int = 0, split: Split = "train", batch_size: int | None = None) -> Batch:
+        """Return the task's batch on the trial's device, of the trial's size unless told."""
         first = BATCHES_A_BLOCK * self.trial.block if split == "train" else 0
-        draw = Draw(self.trial.sequence_length, self.trial.batch_size, first + index, split)
+        size = batch_size or self.trial.batch_size
+        draw = Draw(self.trial.sequence_length, size, first + index, split)
         batch = self.task.batch(draw, self.generator("batch", split, index))
         return batch.to(self.device, self.dtype)
 

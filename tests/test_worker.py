@@ -9,7 +9,7 @@ from rigs import trial_of
 from harness.trial import Choice, Record, Trial
 from harness.worker import run, run_json
 
-SHORT = {"sequences": 4, "evaluations": 1, "evaluation_batches": 1}
+SHORT = {"sequences": 4, "evaluations": 1, "evaluation_sequences": 8, "evaluation_batches": 1}
 
 BROKEN = '''"""A method that fails. It is for a test."""
 from dataclasses import dataclass

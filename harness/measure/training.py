@@ -130,11 +130,11 @@ def _evaluate(
     rig: Rig, protocol: TrainingProtocol, scores: _Scores, index: int, seconds: float
 ) -> None:
     """Score the model on the validation part, the same batches every time."""
-    state, found = rig.model.initial_state(rig.trial.batch_size), []
+    state, found = rig.model.initial_state(protocol.evaluation_sequences), []
     for number in range(protocol.evaluation_batches):
-        batch = rig.batch(number, "valid")
+        batch = rig.batch(number, "valid", protocol.evaluation_sequences)
         if not rig.task.stateful:
-            state = rig.model.initial_state(rig.trial.batch_size)
+            state = rig.model.initial_state(protocol.evaluation_sequences)
         hidden, state = rig.model.roll(batch.inputs, state)
         found.append(rig.task.score(rig.model.readout(hidden), batch))
         state = detach(state)

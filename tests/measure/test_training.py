@@ -10,7 +10,7 @@ from harness.measure.training import Diverged, _clipped_fraction, _Counted, meas
 from harness.trial import Choice
 from implementations.clips.value import Value
 
-SHORT = {"sequences": 20, "evaluations": 4, "evaluation_batches": 1}
+SHORT = {"sequences": 20, "evaluations": 4, "evaluation_sequences": 8, "evaluation_batches": 1}
 
 
 def test_training_lowers_the_loss_and_records_every_update() -> None:
@@ -20,6 +20,14 @@ def test_training_lowers_the_loss_and_records_every_update() -> None:
     assert values["evaluated_at"] == [0, 25, 50, 75, 100]
     assert values["trivial_score"] == pytest.approx(1 / 6)
     assert values["clipped_fraction"] is None
+
+
+def test_a_constant_predictor_scores_near_the_trivial_score_on_the_validation_batch() -> None:
+    rig = rig_of("training")
+    batch = rig.batch(0, "valid", 4096)
+    constant = torch.ones(*batch.inputs.shape[:2], 1)
+    # 4,096 squared errors of standard deviation 0.2: within 0.01 at odds of a thousand to one
+    assert rig.task.score(constant, batch) == pytest.approx(1 / 6, abs=0.01)
 
 
 def test_truncation_updates_once_a_window() -> None:
