@@ -146,6 +146,28 @@ def test_the_trivial_predictor_stands_on_the_axis_of_the_score():
     assert {"trivial predictor", "mean squared error"} <= set(texts(drawn))
 
 
+def test_the_legend_names_a_level_and_no_label_covers_a_curve():
+    drawn = draw(fake.records(replace(SMALL, measurements=("training",))))
+    for key, label in [
+        ("score", "trivial predictor"),
+        ("gradient-norm", "what the clip lets through"),
+    ]:
+        figure = drawn[key].figure
+        assert label in [text.get_text() for text in figure.legends[0].get_texts()]
+        assert [ax.texts for ax in figure.axes if ax.texts] == []
+
+
+@pytest.mark.parametrize(("share", "lines"), [(0.0, 0), (0.2, 1)])
+def test_what_a_clip_lets_through_is_drawn_only_where_it_clipped(share, lines):
+    records = [
+        replace(record, values={**record.values, "clipped_fraction": share})
+        for record in fake.records(replace(SMALL, measurements=("training",)))
+    ]
+    drawing = draw(records)["gradient-norm"]
+    assert texts(drawing).count("what the clip lets through") == lines
+    assert ("Dotted" in drawing.caption) == bool(lines)
+
+
 def test_a_profile_with_holes_and_zeros_is_drawn():
     records = []
     for record in fake.records(replace(SMALL, measurements=("gradients",))):

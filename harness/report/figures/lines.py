@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from harness.report import pairs
 from harness.report.figures import canvas
-from harness.report.figures.palette import INK, MUTED, PAPER, Style, styles
+from harness.report.figures.palette import INK, Style, styles
 from harness.report.sentences import listed
 from harness.report.units import Unit
 
@@ -200,24 +199,4 @@ def cross(ax: Axes, length: int, style: Style, height: float) -> None:
         transform=ax.get_xaxis_transform(),
         clip_on=False,
         linestyle="none",
-    )
-
-
-def note_line(ax: Axes, y: float, text: str, dashes: tuple[float, ...] = (1.5, 1.5)) -> None:
-    """Draw a thin grey line across the panel with its name on it."""
-    if not math.isfinite(y):
-        return
-    line = ax.axhline(y, color=MUTED.light, linewidth=0.9)
-    line.set_dashes(dashes)
-    ax.annotate(
-        text,
-        (1.0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        color=MUTED.light,
-        fontsize=canvas.TEXT - 0.5,
-        bbox={"facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
     )

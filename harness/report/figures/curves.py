@@ -1,0 +1,111 @@
+"""Curves over training: a panel a setting at its longest length, a line a series, and notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.report import pairs
+from harness.report.figures import canvas, lines
+from harness.report.figures.lines import Scene
+from harness.report.figures.palette import MUTED, Style
+from harness.trial import Record
+
+THICK, THIN = 2.4, 1.0  # points
+SHADE = 0.3  # opacity of all ranges together
+CURVE = [*pairs.POINT, "implementation", "x"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A level across a panel that is no curve; the legend names it, so nothing is covered."""
+
+    label: str
+    dashes: tuple[float, ...]
+    colour: str = MUTED.light
+
+    def draw(self, ax: Axes, y: float) -> bool:
+        """Draw the level; return whether there is one."""
+        if not math.isfinite(y):
+            return False
+        line = ax.axhline(y, color=self.colour, linewidth=0.9, zorder=1.5)
+        line.set_dashes(self.dashes)
+        return True
+
+    def key(self) -> Line2D:
+        """Return the legend's key of the level."""
+        line = Line2D([], [], color=self.colour, linewidth=0.9)
+        line.set_dashes(self.dashes)
+        return line
+
+
+def table(known: pd.DataFrame, records: Sequence[Record], x: str, y: str) -> pd.DataFrame:
+    """Return a curve a series at each setting's longest length: median and range over blocks."""
+    rows = []
+    for row in pairs.longest(known)[[*pairs.POINT, "implementation"]].itertuples():
+        point = dict(zip(CURVE, row[1:], strict=False))
+        values = records[row[0]].values
+        xs, ys = values.get(x) or (), values.get(y) or ()
+        rows += [{**point, "x": at, "y": value} for at, value in zip(xs, ys, strict=False)]
+    found = pd.DataFrame(rows, columns=[*CURVE, "y"]).astype({"x": float, "y": float})
+    spread = found.dropna().groupby(CURVE, as_index=False)["y"]
+    made: pd.DataFrame = spread.agg(["median", "min", "max"])
+    return made.rename(columns={"median": "estimate", "min": "low", "max": "high"})
+
+
+def figure(
+    found: pd.DataFrame, on: Scene, x_label: str, notes: Sequence[Note] = ()
+) -> tuple[Figure, list[dict[str, Any]]] | None:
+    """Return the figure with room for a legend of series and notes, and its panels' settings."""
+    shown = [setting for setting in on.settings if len(pairs.at(found, setting))]
+    if not shown:
+        return None
+    names = _named(found, on)
+    _, rows = canvas.legend_shape([*names, *(note.label for note in notes)])
+    longest = [int(pairs.at(found, setting)["sequence_length"].max()) for setting in shown]
+    titles = [f"{on.panel_title(row)} · T={t:,}" for row, t in zip(shown, longest, strict=True)]
+    made, axes = canvas.panels(titles, rows)
+    for ax, setting in zip(axes, shown, strict=True):
+        for place, name in enumerate(names):
+            mine = pairs.at(found, {**setting, "implementation": name}).sort_values("x")
+            _curve(ax, mine, on.styles[name], THICK - (THICK - THIN) * place / len(names))
+        canvas.count_axis(ax, x_label)
+    return made, shown
+
+
+def legend(made: Figure, found: pd.DataFrame, on: Scene, notes: Sequence[Note] = ()) -> None:
+    """Name the series, and the notes that were drawn."""
+    names = _named(found, on)
+    labels = [*names, *(note.label for note in notes)]
+    handles = [lines.legend_key(on.styles[name], marker=False) for name in names]
+    columns, _ = canvas.legend_shape(labels)
+    canvas.legend(made, [*handles, *(note.key() for note in notes)], labels, columns)
+
+
+def bands(ax: Axes, found: pd.DataFrame, on: Scene) -> None:
+    """Draw every series' range; together no darker than one may be."""
+    names = found["implementation"].unique()
+    for name in names:
+        mine = found[found["implementation"] == name].sort_values("x")
+        if (mine["high"] > mine["low"]).any():
+            colour, alpha = on.styles[name].colour, SHADE / len(names)
+            ends = (mine["x"], mine["low"], mine["high"])
+            ax.fill_between(*ends, color=colour, alpha=alpha, linewidth=0)
+
+
+def _named(found: pd.DataFrame, on: Scene) -> list[str]:
+    return [name for name in on.series if name in set(found["implementation"])]
+
+
+def _curve(ax: Axes, mine: pd.DataFrame, style: Style, width: float) -> None:
+    """Draw a curve; the first are the thickest, so that equal ones show as a sheaf."""
+    (line,) = ax.plot(mine["x"], mine["estimate"], color=style.colour, linewidth=width)
+    if style.dashes:
+        line.set_dashes(style.dashes)
