@@ -73,8 +73,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("solved_at_sequence", "solved at sequence", COUNT, "lower"),
     Metric("clipped_share", "updates clipped", SHARE),
     Metric("updates", "updates", COUNT),
+    Metric("updates_per_sequence", "updates per sequence", COUNT),
     Metric("nonfinite_updates", "non-finite updates", COUNT, "lower"),
-    Metric("training_seconds", "training time", SECONDS, "lower"),
+    Metric("training_seconds", "training time, shared machine", SECONDS),
     Metric("parameters", "parameters", COUNT),
 )
 BY_KEY: Mapping[str, Metric] = MappingProxyType({metric.key: metric for metric in METRICS})
@@ -168,6 +169,7 @@ def _speed(values: Values, trial: Trial) -> Row:
         "seconds_per_sequence": seconds,
         "seconds_per_step": seconds / (trial.sequence_length * trial.batch_size),
         "seconds_per_update": seconds / (values.get("updates_per_sequence") or math.nan),
+        "updates_per_sequence": _float(values.get("updates_per_sequence")),
         "first_seconds": _float(values.get("first_seconds")),
         "floor_seconds": floor,
         "floor_ratio": seconds / floor,
@@ -212,11 +214,13 @@ def _training(values: Values, trial: Trial) -> Row:
     ]
     words = ["score_name", "score_better", "trivial_formula"]
     seconds = values.get("seconds") or [math.nan]
+    sequences = (values.get("evaluated_at") or [0])[-1] or math.nan
     return {
         **{name: _float(values.get(name)) for name in plain},
         **{name: values.get(name) for name in words},
         "solved_at_sequence": _float(values.get("solved_at")),
         "clipped_share": _float(values.get("clipped_fraction")),
+        "updates_per_sequence": _float(values.get("updates")) / sequences,
         "training_seconds": _float(seconds[-1]),
     }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from matplotlib.axes import Axes
 
-from harness.report import pairs
+from harness.report import captions, pairs
 from harness.report.figures import canvas, curves
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.curves import CURVE, Note
@@ -52,7 +52,8 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         "Score on held-out batches, the median over blocks with its range. The dashed line is the"
         " best predictor that learns nothing: a curve that stays there has learned nothing."
     )
-    found = _best(known, on)
+    found = captions.learned(known, on.series)
+    caption += captions.updates(known, on.series)
     title = "Does it beat the predictor that learns nothing?"
     return Drawing("score", "learning", title, caption + on.remark(), found, figure, table)
 
@@ -69,6 +70,7 @@ def _loss(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing 
     curves.legend(figure, table, on)
     caption = "Training loss, one batch a point: the median over blocks, with its range as a band."
     found = _ends(table, on)
+    caption += captions.updates(known, on.series)
     title = "How does the loss fall?"
     return Drawing("loss", "learning", title, caption + on.remark(), found, figure, table)
 
@@ -130,17 +132,3 @@ def _ends(table: pd.DataFrame, on: Scene) -> str:
         if len(here := pairs.at(last, setting))
     ]
     return f"At the end of training at the longest T the loss is {listed(seen)}."
-
-
-def _best(known: pd.DataFrame, on: Scene) -> str:
-    """Return in words how many of the trained points beat the trivial predictor."""
-    scored = known[known["final_score"].notna() & known["trivial_score"].notna()]
-    if scored.empty:
-        return ""
-    sign = scored["score_better"].map({"higher": 1.0, "lower": -1.0})
-    learned = (sign * (scored["final_score"] - scored["trivial_score"]) > 0).sum()
-    solved = (sign * (scored["final_score"] - scored["solved_score"]) >= 0).sum()
-    return (
-        f"{learned} of {len(scored)} training trials end better than the trivial predictor,"
-        f" {solved} of them solve their task."
-    )

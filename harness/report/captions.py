@@ -1,0 +1,69 @@
+"""What a figure or table must say beside its numbers, so that nobody reads too much into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from harness import stats
+from harness.report import pairs
+from harness.report.sentences import BLOCKS_FOR_A_VERDICT, listed
+from harness.report.units import COUNT, SHARE
+
+
+def intervals(table: pd.DataFrame, blocks: str = "count") -> str:
+    """Return "95 % intervals", or what so few blocks attain instead; `blocks` is their column."""
+    known = table.dropna(subset=["confidence"])
+    if known.empty or known[blocks].max() <= 1:
+        return "no intervals, for there is one block"
+    least = known["confidence"].min()
+    if least >= stats.CONFIDENCE:
+        return f"{SHARE.text(stats.CONFIDENCE)} intervals"
+    weakest = known[known["confidence"] == least][blocks].max()
+    many = f"{weakest:.0f} block{'s allow' if weakest > 1 else ' allows'}"
+    if known["confidence"].max() > least:
+        return f"{SHARE.text(least)} intervals or better, the most that {many}"
+    return f"{SHARE.text(least)} intervals, the most that {many} ({BLOCKS_FOR_A_VERDICT} give 95 %)"
+
+
+def updates(known: pd.DataFrame, series: tuple[str, ...]) -> str:
+    """Return who makes how many updates a sequence at the longest T; empty where all are equal."""
+    longest = pairs.longest(known)
+    spans: dict[str, list[str]] = {}
+    for name in series:
+        mine = longest.loc[longest["implementation"] == name, "updates_per_sequence"].dropna()
+        if len(mine):
+            spans.setdefault(COUNT.span(mine), []).append(name)
+    if len(spans) < 2:
+        return ""
+    usual = max(spans, key=lambda span: len(spans[span]))
+    words = [
+        f"{listed(names)} {'make' if len(names) > 1 else 'makes'} {span} updates a sequence"
+        for span, names in spans.items()
+        if span != usual
+    ]
+    rules = listed([f'"{rule}"' for rule in sorted(set(longest["update"]))])
+    return f" {'; '.join(words)}, the others {usual} (update = {rules})."
+
+
+def learned(known: pd.DataFrame, series: tuple[str, ...]) -> str:
+    """Return in words who ends better than the trivial predictor, and in how many trials."""
+    scored = known[known["final_score"].notna() & known["trivial_score"].notna()]
+    if scored.empty:
+        return ""
+    sign = scored["score_better"].map({"higher": 1.0, "lower": -1.0})
+    better = scored[sign * (scored["final_score"] - scored["trivial_score"]) > 0]
+    solved = scored[sign * (scored["final_score"] - scored["solved_score"]) >= 0]
+    return (
+        f"On the held-out batches {len(better) or 'none'} of {len(scored)} training trials end"
+        f" better than the trivial predictor{_who(better, series)}; {len(solved) or 'none'}"
+        f" solve{'' if len(solved) > 1 else 's'} the task{_who(solved, series)}."
+    )
+
+
+def _who(some: pd.DataFrame, series: tuple[str, ...]) -> str:
+    """Return " (native 2 and truncated 6)"; nothing where there is nobody."""
+    counts: Mapping[object, int] = some["implementation"].value_counts().to_dict()
+    named = [f"{name} {counts[name]}" for name in series if counts.get(name)]
+    return f" ({listed(named)})" if named else ""
