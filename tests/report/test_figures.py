@@ -91,7 +91,17 @@ def test_no_records_give_no_figure():
 def test_a_figure_asks_and_answers_in_words():
     (drawing,) = draw(fake.records(replace(SMALL, measurements=("memory",)))).values()
     assert drawing.title.endswith("?")
-    assert drawing.finding.startswith("At the longest T the lowest is truncated_bptt(16,16) (")
+    assert drawing.finding.startswith("At the longest T: truncated_bptt(16,16) ")
+
+
+@pytest.mark.parametrize("key", ["time-ratio", "seconds-per-step", "floor-ratio", "peak-memory"])
+def test_a_finding_names_every_series_once_with_its_span(key):
+    grid = replace(SMALL, cells=("elman", "lstm"), measurements=("speed", "memory"))
+    drawing = draw(fake.records(grid))[key]
+    for name in set(drawing.data["implementation"]):
+        others = drawing.finding.count(f"{name} + ")  # a series whose name begins with this one's
+        assert drawing.finding.count(name) - others == 1
+    assert "panel" not in drawing.finding
 
 
 def test_equal_values_are_called_the_same():

@@ -117,50 +117,19 @@ def legend_key(style: Style, marker: bool = True) -> Line2D:
     return line
 
 
-def finding(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
-    """Return in words who is lowest and who is highest at the longest length of every panel."""
-    ends = [
-        pairs.longest(here).sort_values("estimate")
-        for setting in on.settings
-        if len(here := pairs.at(table, setting))
-    ]
-    if all(len(set(map(unit.text, last["estimate"]))) == 1 for last in ends):
-        return f"At the longest T all are the same: {unit.span(pd.concat(ends)['estimate'])}."
-    lowest, highest = (_extreme(ends, unit, place) for place in (0, -1))
-    return f"At the longest T the lowest is {lowest}, the highest {highest}."
-
-
 def levels(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
-    """Return in words where every series stands at the longest length, equal ones together."""
+    """Return in words where every series stands at the longest T, lowest first, equals as one."""
     ends = [pairs.longest(here) for at in on.settings if len(here := pairs.at(table, at))]
     last = pd.concat(ends)
     names: dict[str, list[str]] = {}
-    for name in on.series:
+    middle = last.groupby("implementation")["estimate"].median()
+    for name in sorted(middle.index, key=lambda name: (middle[name], on.series.index(name))):
         mine = last.loc[last["implementation"] == name, "estimate"].dropna()
         if len(mine):
             names.setdefault(unit.span(sorted(mine)), []).append(name)
     if len(names) == 1:
         return f"At the longest T all are the same: {next(iter(names))}."
-    ordered = sorted(names.items(), key=lambda item: len(item[1]))
-    return f"At the longest T: {'; '.join(f'{listed(some)} {at}' for at, some in ordered)}."
-
-
-def _extreme(ends: Sequence[pd.DataFrame], unit: Unit, place: int) -> str:
-    """Return "native (0.35 to 0.36)", and in how many panels where that is not all."""
-    seen: dict[str, list[float]] = {}
-    for last in ends:
-        value = float(last["estimate"].iloc[place])
-        level = last[last["estimate"].map(unit.text) == unit.text(value)]
-        names = sorted(level["implementation"], key=pairs.natural)
-        many = f"shared by {len(names)} of {len(last)}"
-        seen.setdefault(listed(names) if len(names) < 3 else many, []).append(value)
-    ordered = sorted(seen.items(), key=lambda item: (-len(item[1]), pairs.natural(item[0])))
-    words = [
-        f"{names} ({unit.span(values)}"
-        + (f", in {len(values)} of {len(ends)} panels)" if len(ordered) > 1 else ")")
-        for names, values in ordered[:2]
-    ]
-    return " or ".join(words)
+    return f"At the longest T: {'; '.join(f'{listed(some)} {at}' for at, some in names.items())}."
 
 
 def _panel(ax: Axes, table: pd.DataFrame, names: Sequence[str], on: Scene) -> None:

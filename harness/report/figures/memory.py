@@ -60,7 +60,7 @@ def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
         on=[*pairs.POINT, "implementation"],
         how="left",
     )
-    found = lines.finding(table, BYTES, on)
+    found = lines.levels(table, BYTES, on)
     return [
         Drawing(
             "peak-memory",

@@ -58,7 +58,7 @@ def _ratio(frame: pd.DataFrame, on: Scene) -> Drawing | None:
         f" over {few} or more of them; bars are intervals (Hodges-Lehmann)." + on.remark()
     )
     title = f"Which is faster than {base}, and where do they cross?"
-    found = lines.finding(table, RATIO, on)
+    found = lines.levels(table, RATIO, on)
     return Drawing("time-ratio", "speed", title, caption, found, figure, table)
 
 
@@ -68,7 +68,7 @@ def _metric(frame: pd.DataFrame, on: Scene, key: str, title: str, caption: str) 
     figure = lines.over_length(table, metric.unit, metric.label, on)
     if figure is None:
         return None
-    found = lines.finding(table, metric.unit, on)
+    found = lines.levels(table, metric.unit, on)
     name = key.replace("_", "-")
     return Drawing(name, "speed", title, caption + on.remark(), found, figure, table)
 
