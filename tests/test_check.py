@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import Finding, check
+from harness.data import DataError
 from harness.registry import KINDS, Kind, Registry
 from harness.trial import Choice
 
@@ -23,6 +24,14 @@ PLUGINS = [
     )
     for plugin in REGISTRY.plugins
 ]
+
+
+def scan_beside_one_cell(file: Path) -> Registry:
+    """Return the plugins there are with `file`, but of the other cells only the LSTM."""
+    found = Registry.scan([file]).plugins
+    return Registry(
+        tuple(one for one in found if one.kind != "cells" or one.name in ("lstm", file.stem))
+    )
 
 
 def broken(findings: tuple[Finding, ...]) -> set[str]:
@@ -111,6 +120,137 @@ MUTATIONS = [
         "weights sum to 1",
         id="weights that sum to two",
     ),
+    pytest.param(
+        "gradients/full_bptt",
+        "carry, window.start, hook)",
+        "carry, window.start, hook and (lambda t, g: (hook(t, g), g)[1]))",
+        "a hook's change travels on",
+        id="ignore what the hook returns",
+    ),
+    pytest.param(
+        "gradients/full_bptt",
+        "carry, window.start, hook)",
+        "carry, window.start)\n"
+        "        for t in range(window.start, window.start + len(window)):\n"
+        "            hook and hook(t, carry)",
+        "a hook's change travels on",
+        id="call the hook beside the graph",
+    ),
+    pytest.param(
+        "gradients/checkpointed",
+        "model.roll(segment.inputs, leaves, segment.start, hook)",
+        "model.roll(segment.inputs, leaves, segment.start, hook).oops",
+        "runs without an error",
+        id="a gradient method that raises",
+    ),
+    pytest.param(
+        "cells/elman",
+        "rnn.weight_hh_l0, rnn",
+        "3 * rnn.weight_hh_l0 - 2 * rnn.weight_hh_l0.detach(), rnn",
+        "its derivative is right",
+        id="three times a weight's gradient",
+    ),
+    pytest.param(
+        "cells/gru",
+        "return outputs, (last[0],)",
+        "return outputs, (last[7],)",
+        "runs without an error",
+        id="a cell that raises",
+    ),
+    pytest.param(
+        "clips/hidden",
+        "tuple(grad * scale for grad in grads)",
+        "tuple(grad.mul_(scale) for grad in grads)",
+        "its arguments are left untouched",
+        id="clip the message in place",
+    ),
+    pytest.param(
+        "clips/value",
+        "{name: grad.clamp(-self.limit, self.limit) for",
+        "{name: grad.clamp(-self.limit, self.limit) + 0 * params[name].mul_(0.5) for",
+        "its arguments are left untouched",
+        id="shrink the parameters",
+    ),
+    pytest.param(
+        "clips/value",
+        "for name, grad in grads.items()",
+        "for name, grad in grads",
+        "runs without an error",
+        id="a clip that raises",
+    ),
+    pytest.param(
+        "tasks/adding",
+        "weights[-1] = 1 / batch_size",
+        "weights[-1] = (1 if draw.split == 'train' else 2) / batch_size",
+        "weights sum to 1",
+        id="validation weights that sum to two",
+    ),
+    pytest.param(
+        "tasks/adding",
+        ".mean().item()",
+        ".mean().item() * float('nan')",
+        "a score is a finite number",
+        id="a score that is not a number",
+    ),
+    pytest.param(
+        "tasks/adding",
+        "always 1: Var(U1 + U2) = 1/6",
+        "",
+        "the trivial score is a finite number with its formula",
+        id="no formula",
+    ),
+    pytest.param(
+        "tasks/adding",
+        "return Trivial(1 / 6",
+        "return Trivial(float('inf')",
+        "the trivial score is a finite number with its formula",
+        id="an infinite trivial score",
+    ),
+    pytest.param(
+        "tasks/adding",
+        "return SOLVED",
+        "return -float('inf')",
+        "solved is a finite number",
+        id="a score that nothing reaches",
+    ),
+    pytest.param(
+        "tasks/adding",
+        'score_better = "lower"',
+        'score_better = "higher"',
+        "solved is better than trivial",
+        id="the wrong way up",
+    ),
+    pytest.param(
+        "tasks/copy",
+        "return self.trivial(length).score / 10",
+        "return self.trivial(length) / 10",
+        "runs without an error",
+        id="a task that raises",
+    ),
+    pytest.param(
+        "tasks/speeches",
+        "draw.index * draw.length",
+        "0",
+        "a stateful task moves on",
+        id="the same batch again",
+        marks=pytest.mark.data,
+    ),
+    pytest.param(
+        "tasks/speeches",
+        "draw.index * draw.length",
+        "draw.index * (draw.length + 1)",
+        "a stateful task reads on",
+        id="skip a character between batches",
+        marks=pytest.mark.data,
+    ),
+    pytest.param(
+        "tasks/stocks",
+        "returns, size = self.parts[draw.split]",
+        "returns, size = self.parts['train']",
+        "the valid split is its own",
+        id="validate on the training part",
+        marks=pytest.mark.data,
+    ),
 ]
 
 
@@ -123,5 +263,40 @@ def test_a_plugin_broken_on_purpose_is_caught(
     assert source.count(right) == 1, "the plugin has changed; change the mutation too"
     file = tmp_path / "mutant.py"
     file.write_text(source.replace(right, wrong))
-    findings = check(Registry.scan([file]), plugin.kind, Choice("mutant"))
+    findings = check(scan_beside_one_cell(file), plugin.kind, Choice("mutant"))
     assert promise in broken(findings)
+
+
+CELL_THAT_RAISES = """
+import torch
+from harness.contract import Cell
+
+class Picky(Cell):
+    def advance(self, x, state):
+        if len(x) > 1:
+            raise RuntimeError("one at a time")
+        return (torch.tanh(x.sum(1, keepdim=True) + state[0]),)
+"""
+
+
+def test_an_error_keeps_what_was_found_before_it_and_names_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "picky.py"
+    file.write_text(CELL_THAT_RAISES)
+    *before, last = check(Registry.scan([file]), "cells", Choice("picky"))
+    assert [one.verdict for one in before] == ["kept", "kept"]
+    assert last == Finding(
+        plugin="picky",
+        promise="runs without an error",
+        place="after T=1 B=1",
+        verdict="broken",
+        detail="RuntimeError: one at a time (picky.py:8)",
+    )
+
+
+def test_a_missing_data_pack_is_not_the_fault_of_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BPTT_DATA", str(tmp_path))
+    registry = Registry.scan()
+    with pytest.raises(DataError, match="run `bptt fetch stocks`"):
+        check(registry, "tasks", Choice("stocks"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from harness.check.finding import SEED, TOLERANCE, Finding, finding
 from harness.check.probe import HIDDEN_SIZE, INPUT_SIZE
@@ -28,13 +29,36 @@ def check_cell(registry: Registry, choice: Choice) -> Iterator[Finding]:
         shapes = [tuple(part.shape) for part in step]
         same = shapes == [(batch_size, HIDDEN_SIZE)] * cell.parts
         yield finding(choice, "a state is `parts` tensors of (B, H)", place, same, f"{shapes}")
-        free = [part.detach().requires_grad_() for part in (inputs[0], *step)]
-        right = torch.autograd.gradcheck(
-            lambda x, *parts: cell.advance(x, parts), free, raise_exception=False
-        )
+        right = _derivative_is_right(cell, inputs[0], step)
         yield finding(choice, "its derivative is right", place, right, "gradcheck disagrees")
         if cell.fused:
             yield _fused_finding(choice, cell, inputs, state, place)
+
+
+class _Step(nn.Module):
+    """`advance` as `forward`, the one method that `functional_call` gives other weights to."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, *parts: Tensor) -> State:
+        """Return the state after one step."""
+        return self.cell.advance(x, parts)
+
+
+def _derivative_is_right(cell: Cell, x: Tensor, state: State) -> bool:
+    """Return whether finite differences agree: with respect to input, state and every weight."""
+    step = _Step(cell)
+    named = dict(step.named_parameters())
+
+    def advance(*free: Tensor) -> State:
+        weights = dict(zip(named, free, strict=False))  # they come first
+        after: State = functional_call(step, weights, free[len(named) :])
+        return after
+
+    free = [tensor.detach().clone().requires_grad_() for tensor in (*named.values(), x, *state)]
+    return torch.autograd.gradcheck(advance, free, raise_exception=False)
 
 
 @torch.no_grad()

@@ -35,7 +35,7 @@ def check_gradient(registry: Registry, choice: Choice) -> Iterator[Finding]:
         for length, batch_size in ((1, 1), (2, 3), (7, 2), (longest, 2)):
             fresh = registry.build("gradients", choice)
             attempt = _Attempt(str(choice), plugin.name, fresh, model, length, batch_size)
-            yield from attempt.findings_or_failure()
+            yield from attempt.findings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,6 @@ class _Attempt:
         batch = self.model.task.batch(Draw(self.length, self.batch_size), generator)
         return batch.to(torch.device("cpu"), torch.float64)
 
-    def findings_or_failure(self) -> Iterator[Finding]:
-        """Yield the findings; a method that raises has broken the promise to run."""
-        try:
-            yield from self.findings()
-        except Exception as error:  # whatever a plugin may raise
-            yield self.finding("runs without an error", f"{type(error).__name__}: {error}")
-
     def findings(self) -> Iterator[Finding]:
         """Yield every promise's finding."""
         batch, seen_at = self.batch(), list[int]()
@@ -86,6 +79,7 @@ class _Attempt:
             wrong = f"no hook call for t = {sorted(missed)}" if missed else None
             yield self.finding("a hook sees every step", wrong)
             yield self.finding("a hook that changes nothing is free", _difference(watched, found))
+            yield self.finding("a hook's change travels on", self.unsilenced(batch))
 
     def whole(self, batch: Batch, clips: tuple[Clip, ...]) -> Gradient:
         """Return the gradient of the sequence, driven as a trial drives it."""
@@ -100,6 +94,13 @@ class _Attempt:
         want = {name: tuple(param.shape) for name, param in self.model.named_parameters()}
         got = {name: tuple(grad.shape) for name, grad in found.params.items()}
         return None if got == want else f"got {got}, want {want}"
+
+    def unsilenced(self, batch: Batch) -> str | None:
+        """Return which weights of the cell learn although every dL/ds_t was replaced by zeros."""
+        silenced = self.whole(batch, (_Silencing(),)).params
+        weights = [f"cell.{name}" for name, _ in self.model.cell.named_parameters()]
+        learning = [name for name in weights if silenced[name].count_nonzero()]
+        return f"{', '.join(learning)}: not 0 after a hook that returns zeros" if learning else None
 
     def touched(self, before: dict[str, Tensor]) -> str | None:
         for name, param in self.model.named_parameters():
@@ -129,6 +130,15 @@ class _Watching(Clip):
     def hidden(self, t: int, grads: State) -> State:
         self.seen_at.append(t)
         return grads
+
+
+class _Silencing(Clip):
+    """Lets nothing travel on."""
+
+    uses_hidden = True
+
+    def hidden(self, t: int, grads: State) -> State:
+        return tuple(torch.zeros_like(grad) for grad in grads)
 
 
 def _difference(got: Gradient, want: Gradient) -> str | None:
