@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from annotated_types import MinLen
@@ -101,8 +101,7 @@ def protocol(name: str) -> BeforeValidator:
                 continue
             try:
                 fitted[key] = settings[key].fit(given)
-                if isinstance(given, int | float) and given < 0:
-                    wrong.append(((key,), f"{given!r} is below 0"))
+                wrong += [((key,), why) for why in _out_of_range(settings[key], given)]
             except ValueError as error:
                 wrong.append(((key,), str(error)))
         if wrong:
@@ -110,3 +109,11 @@ def protocol(name: str) -> BeforeValidator:
         return fitted
 
     return BeforeValidator(validate)
+
+
+def _out_of_range(setting: Parameter, given: Any) -> Iterator[str]:  # Any: a number of its type
+    """Yield why a setting of the right type cannot be: no sequences, seconds below 0."""
+    if setting.annotation == "int" and given < 1:
+        yield f"{given!r} is not a whole number above 0"
+    elif not given >= 0:  # TOML's nan is not either
+        yield f"{given!r} is not 0 or more"

@@ -1,0 +1,43 @@
+"""A measurement's settings are refused where no trial could run by them."""
+
+import pytest
+from sweeps import SMALL, mistakes_of
+
+from harness.trial import PROTOCOLS
+
+SETTINGS = [
+    (measurement, setting, kind)
+    for measurement, protocol in PROTOCOLS.items()
+    for setting, kind in protocol.__annotations__.items()
+]
+COUNTS = [one[:2] for one in SETTINGS if one[2] == "int"]
+NUMBERS = [one[:2] for one in SETTINGS if one[2] == "float"]
+
+
+def told_of(measurement: str, setting: str, value: str) -> list[str]:
+    return mistakes_of(f"{SMALL}[measure.{measurement}]\n{setting} = {value}\n")
+
+
+@pytest.mark.parametrize("value", ["0", "-3"])
+@pytest.mark.parametrize(("measurement", "setting"), COUNTS)
+def test_a_count_of_none_is_refused(measurement: str, setting: str, value: str) -> None:
+    (told,) = told_of(measurement, setting, value)
+    where = f"small.toml:{SMALL.count(chr(10)) + 2}: measure.{measurement}.{setting}"
+    assert told == f"{where}: {value} is not a whole number above 0"
+
+
+@pytest.mark.parametrize(("measurement", "setting"), COUNTS)
+def test_a_count_of_one_is_allowed(measurement: str, setting: str) -> None:
+    assert told_of(measurement, setting, "1") == []
+
+
+@pytest.mark.parametrize(("measurement", "setting"), NUMBERS)
+def test_seconds_may_be_0_but_not_less(measurement: str, setting: str) -> None:
+    assert told_of(measurement, setting, "0.0") == []
+    (told,) = told_of(measurement, setting, "-0.5")
+    assert told.endswith(f"measure.{measurement}.{setting}: -0.5 is not 0 or more")
+
+
+def test_seconds_that_are_no_number_are_refused() -> None:
+    (told,) = told_of("speed", "min_seconds", "nan")
+    assert told.endswith("measure.speed.min_seconds: nan is not 0 or more")
