@@ -16,7 +16,7 @@ def intervals(table: pd.DataFrame, blocks: str = "count") -> str:
     """Return "95 % intervals", or what so few blocks attain instead; `blocks` is their column."""
     known = table.dropna(subset=["confidence"])
     if known.empty or known[blocks].max() <= 1:
-        return "no intervals, for there is one block"
+        return "no intervals, for nothing was repeated"
     least = known["confidence"].min()
     if least >= stats.CONFIDENCE:
         return f"{SHARE.text(stats.CONFIDENCE)} intervals"

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from harness.report import pairs
+from harness.report import captions, pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.tables import agreement
 from harness.report.units import MISSING, RATIO, SECONDS
@@ -41,6 +41,7 @@ def speed(frame: pd.DataFrame) -> Table:
     note = (
         "A sequence is a batch of B; a step is one time index of one of them (T by B). The floor"
         " is the same matrix products with nothing around them, timed in the same trial."
+        f" [low, high]: {captions.intervals(data, 'blocks')}."
     )
     return _made("speed", "How long does a sequence take?", note, data, columns, frame)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from harness import stats
-from harness.report import pairs
+from harness.report import captions, pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT, sentence
 from harness.report.units import MISSING, POWER, RATIO, SHARE
@@ -83,7 +83,8 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         ranged("exponent", "exponent of T", POWER),
     )
     text = (
-        "Time ratios are formed inside blocks, then summarised (Hodges-Lehmann). A verdict needs"
+        "Time ratios are formed inside blocks, then summarised (Hodges-Lehmann);"
+        f" {captions.intervals(found.rows, 'blocks')}. A verdict needs"
         f" {BLOCKS_FOR_A_VERDICT} blocks. Memory and gradients are exact and need no interval."
     )
     return Table("answer", "Which one should I use?", text, found.rows, columns, len(where))

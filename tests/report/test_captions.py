@@ -23,7 +23,7 @@ def trained(**changes):
 @pytest.mark.parametrize(
     ("blocks", "attained", "words"),
     [
-        ([1, 1], [0.0, 0.0], "no intervals, for there is one block"),
+        ([1, 1], [0.0, 0.0], "no intervals, for nothing was repeated"),
         ([3, 3], [0.75, 0.75], "75 % intervals, the most that 3 blocks allow (6 give 95 %)"),
         ([3, 6], [0.75, 0.969], "75 % intervals or better, the most that 3 blocks allow"),
         ([6, 9], [0.969, 0.961], "95 % intervals"),

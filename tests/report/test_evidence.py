@@ -71,3 +71,8 @@ def test_speed_is_shown_in_readable_units_and_kept_in_seconds():
 def test_what_was_not_measured_has_no_table():
     frame = metrics.frame(fake.records(replace(SMALL, measurements=("memory",))))
     assert [table.key for table in evidence.tables(frame)] == ["memory"]
+
+
+def test_a_table_of_times_says_how_sure_its_intervals_are():
+    table = evidence.speed(metrics.frame(fake.records(SMALL)))
+    assert "50 % intervals, the most that 2 blocks allow" in table.note

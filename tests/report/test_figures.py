@@ -211,3 +211,17 @@ def test_a_logarithmic_axis_has_a_few_ticks_inside_it(low, high):
 
 def test_ticks_of_bytes_are_powers_of_two():
     assert all(math.log2(tick).is_integer() for tick in canvas.log_ticks(1e5, 1e9, BYTES))
+
+
+@pytest.mark.parametrize("key", ["time-ratio", "seconds-per-step", "seconds-per-sequence"])
+def test_a_figure_of_time_says_how_sure_its_intervals_are(key):
+    records = fake.records(replace(SMALL, blocks=3, measurements=("speed",)))
+    assert "75 % intervals, the most that 3 blocks allow" in draw(records)[key].caption
+
+
+def test_the_split_into_phases_names_the_settings_it_is_of():
+    grid = replace(SMALL, tasks=("adding", "speeches"), measurements=("speed",))
+    drawing = draw(fake.records(grid))["phases"]
+    assert set(drawing.data["task"]) == {"adding"}
+    assert "over lstm · adding: " in drawing.finding
+    assert "Only lstm · adding, of 2 settings;" in drawing.caption

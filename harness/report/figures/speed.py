@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.report import pairs
+from harness.report import captions, pairs
 from harness.report.figures import canvas, lines
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.lines import Scene
@@ -18,7 +18,7 @@ from harness.report.figures.palette import INK, MUTED, SERIES
 from harness.report.metrics import BY_KEY, PHASES
 from harness.report.sentences import listed
 from harness.report.tables import references
-from harness.report.units import RATIO, SECONDS
+from harness.report.units import RATIO, SECONDS, SHARE
 
 BARS = 3  # lengths whose phases are shown: the shortest, a middle one, the longest
 CELLS = 2  # rows of phase panels
@@ -37,9 +37,9 @@ def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
 
 _STEP = (
     "Time per sequence over T by B. A flat line grows in proportion to T; what falls is overhead"
-    " being spread over more steps. Medians over blocks with their intervals."
+    " being spread over more steps."
 )
-_WHOLE = "A sequence is a batch of B, one update or one per window. Medians with their intervals."
+_WHOLE = "A sequence is a batch of B, one update or one per window."
 _FLOOR = (
     "1 would be the same matrix products with nothing around them, timed in the same trial. The"
     " distance is what a better implementation could still win."
@@ -52,10 +52,9 @@ def _ratio(frame: pd.DataFrame, on: Scene) -> Drawing | None:
     figure = lines.over_length(table, RATIO, "time / baseline", on, reference=base)
     if figure is None:
         return None
-    few = int(table["count"].min())
     caption = (
-        f"Time against {base}, below 1 is faster. Ratios are formed inside blocks and summarised"
-        f" over {few} or more of them; bars are intervals (Hodges-Lehmann)." + on.remark()
+        f"Time against {base}, below 1 is faster. Ratios are formed inside blocks, then summarised"
+        f" (Hodges-Lehmann); {captions.intervals(table)}." + on.remark()
     )
     title = f"Which is faster than {base}, and where do they cross?"
     found = lines.levels(table, RATIO, on)
@@ -70,7 +69,8 @@ def _metric(frame: pd.DataFrame, on: Scene, key: str, title: str, caption: str) 
         return None
     found = lines.levels(table, metric.unit, on)
     name = key.replace("_", "-")
-    return Drawing(name, "speed", title, caption + on.remark(), found, figure, table)
+    caption += f" Medians over blocks; {captions.intervals(table)}." + on.remark()
+    return Drawing(name, "speed", title, caption, found, figure, table)
 
 
 def _phases(frame: pd.DataFrame, on: Scene) -> Drawing | None:
@@ -83,7 +83,8 @@ def _phases(frame: pd.DataFrame, on: Scene) -> Drawing | None:
     steps = known["sequence_length"] * known["batch_size"]
     per_step = known.assign(**{name: known[name] / steps for name in names})
     keys = [*pairs.POINT, "implementation"]
-    table = per_step.groupby(keys, as_index=False)[names].median()
+    every = per_step.groupby(keys, as_index=False)[names].median()
+    table = pd.concat([pairs.at(every, place) for place in places])
     lengths = _three(sorted({int(length) for length in table["sequence_length"]}))
     shown = [name for name in on.series if name in set(table["implementation"])]
     titles = [f"{on.panel_title(place)} · T={length:,}" for place in places for length in lengths]
@@ -101,8 +102,12 @@ def _phases(frame: pd.DataFrame, on: Scene) -> Drawing | None:
         "Time per step, by phase, from a short run of its own, so that splitting costs the"
         " timings above nothing. One scale a row."
     )
+    where = listed([on.panel_title(place) for place in places])
+    settings = len(pairs.settings(every))
+    if settings > len(places):
+        caption += f" Only {where}, of {settings} settings; the CSV of every trial has all."
     title = "How is the time of one step split?"
-    return Drawing("phases", "phases", title, caption, _share(table, shown), figure, table)
+    return Drawing("phases", "phases", title, caption, _share(table, shown, where), figure, table)
 
 
 def _bars(ax: Axes, here: pd.DataFrame, shown: Sequence[str], named: bool) -> None:
@@ -128,12 +133,12 @@ def _bars(ax: Axes, here: pd.DataFrame, shown: Sequence[str], named: bool) -> No
     ax.set_xlabel("time per step")
 
 
-def _share(table: pd.DataFrame, shown: Sequence[str]) -> str:
-    """Return what share of its time each implementation spends backward, in words."""
+def _share(table: pd.DataFrame, shown: Sequence[str], where: str) -> str:
+    """Return what share of its time each implementation spends backward there, in words."""
     totals = table.groupby("implementation")[[f"{phase}_seconds" for phase in PHASES]].sum()
     backward = totals["backward_seconds"] / totals.sum(axis=1)
-    seen = [f"{name} {backward[name]:.0%}".replace("%", " %") for name in shown]
-    return f"Share of the time spent backward: {', '.join(seen)}."
+    seen = [f"{name} {SHARE.text(backward[name])}" for name in shown if name in backward]
+    return f"Share of the time spent backward, over {where}: {', '.join(seen)}."
 
 
 def _setting(point: dict[str, Any]) -> dict[str, Any]:
