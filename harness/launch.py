@@ -6,7 +6,7 @@ Prints nothing and knows no executor: the command line shows what is yielded her
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import cast
 
@@ -69,21 +69,14 @@ def run(planned: Sequence[Planned], kept: Store, execute: Execute) -> Generator[
                 yield record
 
 
-def current(records: Sequence[Record]) -> tuple[Record, ...]:
-    """Return the records without those of an older source of the same plugins.
+def current(records: Sequence[Record], planned: Collection[str] | None) -> tuple[Record, ...]:
+    """Return the records of the planned trials; all of them where no plan is known.
 
-    After a plugin was changed, a resumed sweep runs its trials again; the older ones stay in the
-    journal but must not stand beside the new ones in a table.
+    A sweep that is resumed with another protocol, or after a plugin was changed, has trials with
+    other ids. The earlier records stay in the journal, but answer another question: pooled with
+    the new ones they would pass for more blocks of the same.
     """
-    newest: dict[str, Record] = {}
-    for record in records:
-        newest[_apart_from_sources(record.trial)] = record
-    chosen = {id(record) for record in newest.values()}
-    return tuple(record for record in records if id(record) in chosen)
-
-
-def _apart_from_sources(trial: Trial) -> str:
-    return repr({**trial.to_json(), "sources": {}, "plugins": (), "limits": None})
+    return tuple(record for record in records if planned is None or record.trial.id in planned)
 
 
 def _excluded(trial: Trial, reason: str) -> Record:

@@ -131,8 +131,15 @@ def test_a_rerun_makes_anew_what_its_conditions_choose(tmp_path: Path) -> None:
     assert [statuses[identity] for identity in IDS] == ["done", "done", "done", "oom"]
 
 
-def test_records_of_an_older_source_do_not_stand_beside_the_new_ones() -> None:
-    old = Record(trial_of(0, sources={"gradients/full_bptt": "old"}), "done")
-    new = Record(trial_of(0, sources={"gradients/full_bptt": "new"}), "done")
-    other = Record(trial_of(1, sources={"gradients/full_bptt": "old"}), "done")
-    assert launch.current([old, other, new]) == (other, new)
+def test_only_records_of_planned_trials_are_current_whatever_else_the_journal_keeps() -> None:
+    reverted = Record(trial_of(0, sources={"gradients/full_bptt": "old"}), "done")
+    edited = Record(trial_of(0, sources={"gradients/full_bptt": "new"}), "failed")
+    longer = Record(trial_of(0, protocol={"max_samples": 7}), "done")
+    records = [reverted, edited, longer]
+    assert launch.current(records, {reverted.trial.id}) == (reverted,)
+    assert launch.current(records, {longer.trial.id, IDS[3]}) == (longer,)
+
+
+def test_all_records_are_current_where_no_plan_is_known() -> None:
+    records = (Record(trial_of(0), "done"), Record(trial_of(0, seed=1), "done"))
+    assert launch.current(records, None) == records

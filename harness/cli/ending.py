@@ -18,10 +18,8 @@ ENDS_WELL = ("done", "skipped")
 
 def told(plan: Plan, options: Options, seconds: float) -> int:
     """Write the report, say how the sweep ended, and return the exit code."""
-    every = launch.current(store.read(plan.folder).records)
-    planned = plan.ids
-    records = [record for record in every if record.trial.id in planned]
-    sentences = _answer(every)
+    records = launch.current(store.read(plan.folder).records, plan.ids)
+    sentences = _answer(records)
     page = report.written((plan.folder,), plan.folder / "report")
     code = _exit_code(records, options.allowed)
     if options.as_json:

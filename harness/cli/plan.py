@@ -55,8 +55,8 @@ class Plan:
 
     sweep: Sweep
     registry: Registry
-    planned: tuple[Planned, ...]
-    left_out: int  # trials that --only leaves for another time
+    every: tuple[Planned, ...]  # trial of the sweep
+    planned: tuple[Planned, ...]  # those that --only leaves
     again: tuple[match.Condition, ...]  # which records are to be made anew
     folder: Path
     executor: Executor
@@ -64,8 +64,8 @@ class Plan:
 
     @property
     def ids(self) -> frozenset[str]:
-        """Return the ids of its trials."""
-        return frozenset(each.trial.id for each in self.planned)
+        """Return the ids of every trial of the sweep: what its report is about."""
+        return frozenset(each.trial.id for each in self.every)
 
     @property
     def packs(self) -> list[str]:
@@ -98,8 +98,7 @@ def made(options: Options) -> Plan:
         what = f"{options.only!r} leaves none of {words.plural(len(every), 'trial')} to run"
         raise ConfigurationError(Mistake("--only", what))
     folder = options.results / settled.name
-    left_out = len(every) - len(planned)
-    return Plan(settled, registry, tuple(planned), left_out, again, folder, executor, settings)
+    return Plan(settled, registry, every, tuple(planned), again, folder, executor, settings)
 
 
 def _conditions(flag: str, text: str, keys: tuple[str, ...]) -> tuple[match.Condition, ...]:
@@ -132,8 +131,8 @@ def overview(plan: Plan) -> str:
     )
     excluded = sum(each.skip_reason is not None for each in plan.planned)
     less = f"; {excluded:,} are excluded" if excluded else ""
-    total = words.plural(len(plan.planned) + plan.left_out, "trial")
-    part = f"{len(plan.planned):,} of " if plan.left_out else ""
+    total = words.plural(len(plan.every), "trial")
+    part = f"{len(plan.planned):,} of " if len(plan.planned) < len(plan.every) else ""
     return f"{plan.sweep.name}: {part}{total} = {factors or '1 point'}, in {blocks}{less}"
 
 

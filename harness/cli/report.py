@@ -47,7 +47,7 @@ def source(folder: Path) -> Source:
         name=folder.name,
         description=described(rest),
         sweep_toml=rest,
-        records=relabelled(launch.current(journal.records), rest),
+        records=relabelled(launch.current(journal.records, store.read_planned(folder)), rest),
         unreadable_lines=journal.unreadable_lines,
         command=first.removeprefix(MADE_BY),
     )

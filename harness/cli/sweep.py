@@ -21,7 +21,7 @@ from harness.cli.fetch import announce
 from harness.cli.plan import EXECUTORS, Options, Plan
 from harness.cli.report import MADE_BY, SWEEP
 from harness.report.units import BYTES
-from harness.store import JOURNAL, Store, StoreError
+from harness.store import JOURNAL, Store, StoreError, write_planned
 from harness.sweep import resolved
 from harness.trial import STATUSES
 
@@ -120,6 +120,7 @@ def _run(plan: Plan, options: Options) -> int:
         made_by = shlex.join(plans.command_line(options))
         text = f"{MADE_BY}{made_by}\n{resolved(plan.sweep)}"
         (plan.folder / SWEEP).write_text(text, encoding="utf-8")
+        write_planned(plan.folder, plan.ids)
         launch.reopen(plan.planned, kept, plan.again)
         left = launch.pending(plan.planned, kept)
         tally = display.Tally(plan.sweep.name, len(plan.planned), len(plan.planned) - len(left))

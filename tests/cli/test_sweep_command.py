@@ -1,7 +1,9 @@
 """`bptt sweep` runs, keeps, resumes, reports, and says by its exit code how it went."""
 
+import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,8 @@ import pytest
 from commands import TINY, bptt, sweep
 
 from harness import store
-from harness.store import JOURNAL
+from harness.cli.report import source
+from harness.store import JOURNAL, PLANNED
 
 WRONG = '''"""Twice the gradient, which claims to be exact.
 
@@ -61,7 +64,7 @@ def journal(folder: Path) -> store.Journal:
 def test_a_sweep_leaves_its_records_its_resolved_file_and_a_report(swept: Path) -> None:
     results = swept / "results" / "tiny"
     assert [record.status for record in journal(swept).records] == ["done"] * 4
-    assert {path.name for path in results.iterdir()} == {JOURNAL, "sweep.toml", "report"}
+    assert {path.name for path in results.iterdir()} == {JOURNAL, PLANNED, "sweep.toml", "report"}
     assert (results / "report" / "index.html").exists()
 
 
@@ -106,6 +109,47 @@ def test_a_rerun_makes_the_chosen_records_anew(tmp_path: Path) -> None:
     new = {r.trial.implementation.label: r.started for r in journal(tmp_path).records}
     assert new["full"] == old["full"]
     assert new["cut"] > old["cut"]
+
+
+SPEED = (
+    *("--set", "sequence_length=4", "--set", "passes=speed", "--set", "blocks=3"),
+    *("--set", "measure.speed.warmup_seconds=0", "--set", "measure.speed.min_seconds=0"),
+    *("--set", "measure.speed.min_sample_seconds=0", "--set", "measure.speed.min_samples=2"),
+)
+
+
+def test_blocks_of_another_protocol_are_not_pooled_with_those_of_this_one(tmp_path: Path) -> None:
+    sweep(tmp_path, *SPEED, "--set", "measure.speed.max_samples=3")
+    resumed = sweep(tmp_path, *SPEED, "--set", "measure.speed.max_samples=4", "--resume")
+    assert len(journal(tmp_path).records) == 12
+    assert re.search(r"^6 trials in .*: 6 done$", resumed.stdout, re.MULTILINE)
+    results = tmp_path / "results" / "tiny"
+    assert {r.trial.protocol["max_samples"] for r in source(results).records} == {4}
+    answer = " ".join(resumed.stdout.splitlines())
+    assert "3 blocks" in answer
+    assert "too few" in answer
+
+
+def test_a_plugin_change_that_was_reverted_leaves_the_records_of_the_code_that_stands(
+    tmp_path: Path,
+) -> None:
+    first = WRONG.replace("RAISE", "pass").replace("2 * grad", "grad")
+    reported, hashes = [], []
+    for code in (first, first + "# edited\n", first):
+        done = sweep(tmp_path, "--only", "T=4", "--resume", text=with_plugin(tmp_path, code))
+        assert re.search(r"^2 trials in .*: 2 done$", done.stdout, re.MULTILINE)
+        hashes.append(hashlib.sha256((tmp_path / "twice.py").read_bytes()).hexdigest())
+        records = source(tmp_path / "results" / "tiny").records
+        reported.append({r.trial.sources.get("gradients/twice") for r in records} - {None})
+    assert reported == [{one} for one in hashes]
+    assert len(journal(tmp_path).records) == 3
+
+
+def test_the_report_and_the_counts_keep_what_only_leaves_for_now(tmp_path: Path) -> None:
+    sweep(tmp_path, "--only", "T=4")
+    done = sweep(tmp_path, "--only", "T=6", "--resume")
+    assert re.search(r"^4 trials in .*: 4 done$", done.stdout, re.MULTILINE)
+    assert len(source(tmp_path / "results" / "tiny").records) == 4
 
 
 def test_json_is_one_object_a_line_and_nothing_else(tmp_path: Path) -> None:
