@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness.report import again
 from harness.report.columns import Table
 from harness.report.content import Content, Section
 
@@ -21,7 +22,8 @@ def render(report: Content) -> str:
     parts.append("## How do I get it again?")
     for source in report.sources:
         parts.append(f"### {_escape(source.name)}")
-        parts += [_code(source.command), _code(source.sweep_toml)]
+        parts += [_code(again.commands(source.records, source.command))]
+        parts += [_escape(again.caveat(source.records)), _code(source.sweep_toml)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

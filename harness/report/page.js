@@ -63,6 +63,7 @@ function draw() {
       const cell = line.insertCell();
       cell.textContent = text(row[place], column);
       if (column.scales) cell.className = "n";
+      else if (column.key === "reason") cell.className = "long";
     });
   }
   table.tBodies[0].replaceWith(body);

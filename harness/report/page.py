@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import content, pairs, themed, trials
+from harness.report import again, content, pairs, themed, trials
 from harness.report.columns import Column, Table
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.palette import COLOURS, styles
@@ -113,6 +113,7 @@ def render(report: content.Content, svgs: dict[str, str]) -> str:
         open_tables=OPEN_TABLES,
         trials=every,
         words=WORDS,
+        again=again,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report import pairs
-from harness.report.columns import Row
+from harness.report.columns import Row, is_missing
 from harness.report.metrics import BY_KEY
 from harness.report.units import COUNT, MISSING, PLAIN, Unit
 
@@ -29,7 +29,7 @@ class Field:
 
 
 def fields(frame: pd.DataFrame) -> list[Field]:
-    """Return the columns worth a reader's width: what varies, and one result a measurement."""
+    """Return the columns worth a reader's width: what varies, and results that any trial has."""
     varying = pairs.varying(frame)
     plain = ["id", "status", "measurement", "implementation", "cell", "task"]
     plain += [name for name in _WORDS if name in varying]
@@ -38,9 +38,10 @@ def fields(frame: pd.DataFrame) -> list[Field]:
     made = [Field(name, "trial" if name == "id" else name, name, None) for name in plain]
     units = {"learning_rate": PLAIN}
     made += [Field(n, _symbol(n), _symbol(n), units.get(n, COUNT)) for n in numbers]
-    made += [_result("seconds_per_sequence", "time"), _result("peak_bytes", "memory")]
-    made += [_result("cosine", "cosine"), _result("final_score", "score")]
-    return [*made, Field("reason", "reason", "reason", None)]
+    rest = [_result("seconds_per_sequence", "time"), _result("peak_bytes", "memory")]
+    rest += [_result("cosine", "cosine"), _result("final_score", "score")]
+    rest += [Field("reason", "reason", "reason", None)]
+    return [*made, *(one for one in rest if not frame[one.key].map(is_missing).all())]
 
 
 _WORDS = ("results", "node", "device", "dtype", "update", "optimizer")

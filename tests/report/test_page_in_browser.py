@@ -9,6 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from harness.report.units import SECONDS
 from harness.report.write import Source, write
+from harness.trial import MEASUREMENTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
@@ -158,6 +159,20 @@ def test_the_button_overrules_the_machines_theme(page):
 def test_a_narrow_window_scrolls_figures_not_the_page(page):
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_no_reason_is_cut_off_in_a_window_of_common_width(browser, tmp_path):
+    grid = replace(GRID, tasks=("adding", "speeches"), measurements=MEASUREMENTS, blocks=1)
+    long = [
+        replace(record, reason=f"{record.reason} {'and more ' * 20}") if record.reason else record
+        for record in fake.with_failures(grid)
+    ]
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto(write([Source("long", "", "", tuple(long), 0, "")], tmp_path).as_uri())
+    room = opened.get_by_role("region", name="every trial")
+    width, visible = room.evaluate("one => [one.scrollWidth, one.clientWidth]")
+    opened.close()
+    assert width <= visible
 
 
 def test_without_scripts_figures_and_trials_are_there(browser, index):

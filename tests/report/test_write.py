@@ -210,3 +210,16 @@ def test_without_scripts_the_first_hundred_trials_are_there(tmp_path):
     body = made.text[made.text.index('<table id="all">') :]
     assert body[: body.index("</table>")].count("<tr>") == 1 + 100
     assert len(made.data()["rows"]) == 110
+
+
+@pytest.mark.parametrize(("made", "there"), [(fake.records, False), (fake.with_failures, True)])
+def test_a_column_without_a_word_or_number_is_not_shown(tmp_path, made, there):
+    data = page(tmp_path, made(replace(TINY, measurements=("speed", "gradients")))).data()
+    keys = [column["key"] for column in data["columns"]]
+    assert ("reason" in keys) == there
+    assert "final_score" not in keys
+
+
+def test_the_page_and_the_markdown_say_how_to_get_the_code_again(folder, index):
+    assert "git checkout 0123abc\npip install -c constraints.txt -e ." in index.text
+    assert "git checkout 0123abc\npip install" in (folder / "report.md").read_text("utf-8")
