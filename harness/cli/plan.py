@@ -82,8 +82,11 @@ def made(options: Options) -> Plan:
     """
     only = _conditions("--only", options.only, match.OF_TRIAL)
     again = _conditions("--rerun", options.rerun, match.OF_RECORD)
-    named = [f"name={options.name}"] if options.name else []
-    draft = sweep.open_draft(options.preset, [*options.sets, *named])
+    draft = sweep.open_draft(options.preset, options.sets)
+    if options.name is not None:
+        draft = sweep.with_name(draft, options.name)
+    if absent := draft.absent_plugins():
+        raise ConfigurationError(*absent)
     registry = Registry.scan([*draft.plugins, *options.plugins])
     wanted = sweep.read(draft, registry, options.plugins)
     executor, settings = EXECUTORS[options.executor], Settings(options.address)
@@ -96,7 +99,8 @@ def made(options: Options) -> Plan:
     planned = [each for each in every if match.all_hold(only, match.facts_of(each.trial))]
     if not planned:
         what = f"{options.only!r} leaves none of {words.plural(len(every), 'trial')} to run"
-        raise ConfigurationError(Mistake("--only", what))
+        why = match.unmet(only, [each.trial for each in every])
+        raise ConfigurationError(Mistake("--only", f"{what}: {why}" if why else what))
     folder = options.results / settled.name
     return Plan(settled, registry, every, tuple(planned), again, folder, executor, settings)
 

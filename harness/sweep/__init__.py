@@ -1,6 +1,6 @@
 """TOML to trials: every list is an axis; a typo is refused with file, line and a suggestion."""
 
-from harness.sweep.draft import PRESETS, Draft, open_draft
+from harness.sweep.draft import PRESETS, Draft, open_draft, with_name
 from harness.sweep.expand import Planned, expand, settle
 from harness.sweep.labels import described, relabelled
 from harness.sweep.read import Sweep, read
@@ -18,4 +18,5 @@ __all__ = [
     "relabelled",
     "resolved",
     "settle",
+    "with_name",
 ]

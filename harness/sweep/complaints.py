@@ -23,6 +23,14 @@ TYPES = {  # pydantic's name of an error -> what was wanted
     "dict_type": "a table",
     "dataclass_type": "a table",
 }
+EXAMPLES = {  # of what has no default
+    "axes": '[axes] with sequence_length = [64, 128], cell = "lstm" and task = "adding"',
+    "implementation": '[[implementation]] with gradient = "full_bptt"',
+    "gradient": 'gradient = "full_bptt"',
+    "sequence_length": "sequence_length = [64, 128]",
+    "cell": 'cell = "lstm"',
+    "task": 'task = "adding"',
+}
 
 
 def mistakes(error: ValidationError, draft: Draft) -> Iterator[Mistake]:
@@ -61,7 +69,7 @@ def _sentence(detail: ErrorDetails, path: Path) -> str:
         shown = "is missing" if kind == "missing" else f"is {value!r}"
         return f"{shown}; this version reads sweeps that begin with: schema = {SCHEMA}"
     if kind == "missing":
-        return "is missing"
+        return f"is missing; write, for example: {EXAMPLES[str(path[-1])]}"
     if kind == "too_short":
         return "the list is empty, so there would be nothing to run"
     if kind == "greater_than":

@@ -28,9 +28,25 @@ class Draft:
     @property
     def plugins(self) -> list[Path]:
         """Return the plugin files that the sweep names, found from the sweep file's folder."""
+        return list(self._plugins().values())
+
+    def absent_plugins(self) -> list[Mistake]:
+        """Return a mistake for every plugin file that is not there."""
+        return [
+            self.mistake(
+                ("plugins", index),
+                f"there is no file {path}; a path is relative to the sweep file's folder",
+            )
+            for index, path in self._plugins().items()
+            if not path.is_file()
+        ]
+
+    def _plugins(self) -> dict[int, Path]:
+        """Return the plugin files with their places in the list; of others the form complains."""
         named = self.data.get("plugins", [])
-        texts = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-        return [Path(self.file).parent / text for text in texts]
+        entries = enumerate(named if isinstance(named, list) else [])
+        folder = Path(self.file).parent
+        return {index: folder / name for index, name in entries if isinstance(name, str)}
 
     def mistake(self, path: locate.Path, what: str) -> Mistake:
         """Return what is wrong at a key, with its place: file and line, or the flag that set it."""
@@ -113,6 +129,15 @@ def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:
     if mistakes:
         raise ConfigurationError(*mistakes)
     return replace(draft, data=data, flags=flags)
+
+
+def with_name(draft: Draft, name: str) -> Draft:
+    """Return the draft under the name that --name gives it."""
+    header = draft.data.get("sweep", {})
+    if not isinstance(header, dict):
+        return draft  # of which the form complains
+    data = {**draft.data, "sweep": {**header, "name": name}}
+    return replace(draft, data=data, flags={**draft.flags, ("sweep", "name"): "--name"})
 
 
 SHORT = {  # a key that can be written without its table, and its table

@@ -32,6 +32,8 @@ Gradients = Annotated[tuple[Choice, ...], chosen("gradients")]
 Clips = Annotated[tuple[Choice, ...], chosen("clips")]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["float32", "float64", "bfloat16"]
+Update = Literal["window", "sequence"]
+Optimizer = Literal["adam", "sgd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ class Axes:
     device: Annotated[tuple[Device, ...], *AXIS] = ("auto",)
     dtype: Annotated[tuple[Dtype, ...], *AXIS] = ("float32",)
     threads: Annotated[tuple[Count, ...], *AXIS] = (1,)
-    update: Annotated[tuple[Literal["window", "sequence"], ...], *AXIS] = ("window",)
-    optimizer: Annotated[tuple[Literal["adam", "sgd"], ...], *AXIS] = ("adam",)
+    update: Annotated[tuple[Update, ...], *AXIS] = ("window",)
+    optimizer: Annotated[tuple[Optimizer, ...], *AXIS] = ("adam",)
     learning_rate: Annotated[tuple[Rate, ...], *AXIS] = (0.001,)
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from harness.registry.mistake import meant
-from harness.trial import Choice, Record, Trial
+from harness.sweep.form import Device, Dtype, Optimizer, Update
+from harness.trial import MEASUREMENTS, STATUSES, Choice, Record, Trial
 
 Fact = str | int | float
 COMPARISONS: Mapping[str, Callable[[Fact, Fact], bool]] = {
@@ -42,6 +44,14 @@ NAMES = (
 )
 OF_TRIAL = (*NUMBERS, *NAMES)
 OF_RECORD = (*OF_TRIAL, "status")
+WORDS: Mapping[str, tuple[str, ...]] = {  # a key with few values -> all that it can have
+    "measurement": MEASUREMENTS,
+    "status": STATUSES,
+    "device": tuple(name for name in get_args(Device) if name != "auto"),
+    "dtype": get_args(Dtype),
+    "update": get_args(Update),
+    "optimizer": get_args(Optimizer),
+}
 _TERM = re.compile(r"\s*(\w+)\s*(>=|<=|!=|=|>|<)\s*(\"[^\"]*\"|[^\s,<>=!]+)\s*,?")
 _COMPARED = re.compile(r"\s*(>=|<=|!=|=|>|<)\s*(.+?)\s*")
 
@@ -53,6 +63,9 @@ class Condition:
     key: str
     comparison: str
     values: tuple[Fact, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key}{self.comparison}{' or '.join(map(_text, self.values))}"
 
     def holds(self, facts: Mapping[str, tuple[Fact, ...]]) -> bool:
         """Return whether it is true of a trial or a record."""
@@ -98,6 +111,18 @@ def all_hold(conditions: tuple[Condition, ...], facts: Mapping[str, tuple[Fact, 
     return all(condition.holds(facts) for condition in conditions)
 
 
+def unmet(conditions: Iterable[Condition], trials: Iterable[Trial]) -> str:
+    """Return what to correct where none of the trials meets a condition; "" if each is met."""
+    every = [facts_of(trial) for trial in trials]
+    for one in conditions:
+        if any(one.holds(facts) for facts in every):
+            continue
+        known = dict.fromkeys(fact for facts in every for fact in facts[one.key])
+        hint = meant(str(one.values[0]), map(str, known)) if one.key in NAMES else "."
+        return f"no trial has {one}{hint} {_values(known) if known else 'None has any'}"
+    return ""
+
+
 def parse(text: str, keys: tuple[str, ...]) -> tuple[Condition, ...]:
     """Return the conditions of `cell=lstm sequence_length>=1024`, all of which must hold.
 
@@ -136,9 +161,7 @@ def condition(key: str, comparison: str, value: object, keys: tuple[str, ...]) -
     """
     key = SHORT.get(key, key)
     if key not in keys:
-        raise ValueError(
-            f"there is no {key!r} to compare{meant(key, keys)} It can be: {_all(keys)}"
-        )
+        raise ValueError(f"there is no {key!r} to compare{meant(key, keys)} {_values(keys)}")
     if key not in NUMBERS and comparison not in ("=", "!="):
         raise ValueError(f"{key} is a name: it can be = or !=, not {comparison}")
     return Condition(key, comparison, (_fact(key, value),))
@@ -146,6 +169,9 @@ def condition(key: str, comparison: str, value: object, keys: tuple[str, ...]) -
 
 def _fact(key: str, value: object) -> Fact:
     if key not in NUMBERS and isinstance(value, str):
+        words = WORDS.get(key, (value,))
+        if value not in words:
+            raise ValueError(f"there is no {key} {value!r}{meant(value, words)} {_values(words)}")
         return value
     try:
         if key in NUMBERS and isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -156,5 +182,9 @@ def _fact(key: str, value: object) -> Fact:
     raise ValueError(f"{value!r} is not {wanted}")
 
 
-def _all(keys: tuple[str, ...]) -> str:
-    return ", ".join(keys)
+def _values(values: Iterable[Fact]) -> str:
+    return f"It can be: {', '.join(map(_text, values))}"
+
+
+def _text(value: Fact) -> str:
+    return value if isinstance(value, str) else f"{value:.12g}"

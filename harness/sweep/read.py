@@ -117,9 +117,3 @@ def _protocols(form: Form) -> Mapping[str, Mapping[str, int | float]]:
         "training": form.measure.training,
     }
     return {name: asdict(PROTOCOLS[name](**settings)) for name, settings in given.items()}
-
-
-def _usual(name: str) -> Iterator[tuple[str, float]]:
-    protocol = PROTOCOLS[name]()
-    for key in PROTOCOLS[name].__annotations__:
-        yield key, getattr(protocol, key)

@@ -46,11 +46,43 @@ def test_every_condition_must_hold(text: str, count: int) -> None:
         ("T>=many", "'many' is not a number"),
         ("cell>=lstm", "cell is a name: it can be = or !=, not >="),
         ("status=oom", "there is no 'status'"),
+        (
+            "measurement=sped",
+            "there is no measurement 'sped'; did you mean \"speed\"? "
+            "It can be: speed, memory, gradients, training",
+        ),
+        ("device=auto", "there is no device 'auto'. It can be: cpu, cuda"),
+        ("dtype=float23", 'did you mean "float32"?'),
+        ("update!=windw", 'did you mean "window"?'),
+        ("optimizer=adm", 'did you mean "adam"?'),
     ],
 )
 def test_a_bad_expression_is_told(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         match.parse(text, match.OF_TRIAL)
+
+
+def test_a_bad_status_is_told_for_records() -> None:
+    with pytest.raises(ValueError, match=r"there is no status 'ooom'; did you mean \"oom\"\?"):
+        match.parse("status=ooom", match.OF_RECORD)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "T=8 cell=elmann",
+            'no trial has cell=elmann; did you mean "elman"? It can be: elman, lstm',
+        ),
+        ("T>=99", "no trial has sequence_length>=99. It can be: 8, 16"),
+        ("T=8 cell=lstm", ""),
+    ],
+)
+def test_a_condition_that_no_trial_meets_is_told_with_what_there_is(
+    text: str, sentence: str
+) -> None:
+    trials = [each.trial for each in trials_of(SMALL)]
+    assert match.unmet(match.parse(text, match.OF_TRIAL), trials) == sentence
 
 
 def test_a_list_in_an_exclude_means_any_of_them() -> None:

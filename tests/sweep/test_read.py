@@ -119,12 +119,26 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
     [
         ("baseline = true\n", "none is the baseline; add to one of them: baseline = true"),
         ("schema = 1\n", "is missing; this version reads sweeps that begin with: schema = 1"),
-        ('cell = ["elman", "lstm"]\n', "axes.cell: is missing"),
+        ('cell = ["elman", "lstm"]\n', 'axes.cell: is missing; write, for example: cell = "lstm"'),
     ],
 )
 def test_what_is_missing_is_told(removed: str, sentence: str) -> None:
     (told,) = mistakes_of(SMALL.replace(removed, ""))
     assert sentence in told
+
+
+def test_what_is_missing_is_told_with_the_line_of_its_table() -> None:
+    (told,) = mistakes_of(SMALL.replace('task = "adding"\n', ""))
+    line = line_of(SMALL, "[axes]")
+    assert told == f'small.toml:{line}: axes.task: is missing; write, for example: task = "adding"'
+    (told,) = mistakes_of(SMALL.replace('gradient = "full_bptt"\n', ""))
+    assert told.endswith('is missing; write, for example: gradient = "full_bptt"')
+
+
+def test_a_file_without_its_tables_is_told_what_they_say() -> None:
+    axes, implementations = mistakes_of("schema = 1\n")
+    assert axes.startswith("small.toml: axes: is missing; write, for example: [axes] with")
+    assert implementations.endswith('[[implementation]] with gradient = "full_bptt"')
 
 
 def test_a_second_baseline_is_refused() -> None:
