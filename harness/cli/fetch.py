@@ -14,7 +14,10 @@ from harness import data
 @click.argument("packs", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(packs: tuple[str, ...], as_json: bool) -> None:
-    """Download and verify data packs: all of them where none is named."""
+    """Download and verify data packs: all of them where none is named.
+
+    They are kept in the folder that BPTT_DATA names, or else in your user's cache folder.
+    """
     for pack in packs or tuple(data.PACKS):
         if not as_json:
             announce([pack])

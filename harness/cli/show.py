@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness import store
+from harness import launch, store
 from harness.cli import words
 from harness.registry import ConfigurationError, Mistake
 from harness.trial import STATUSES, Record
@@ -28,7 +28,7 @@ def command(trials: tuple[str, ...], status: str | None, results: Path, as_json:
     found = [
         (folder, record)
         for folder in _folders(results)
-        for record in store.read(folder).records
+        for record in _records(folder, all_kept=bool(trials))
         if (not trials or record.trial.id.startswith(trials)) and status in (None, record.status)
     ]
     if not found and trials:
@@ -44,6 +44,19 @@ def command(trials: tuple[str, ...], status: str | None, results: Path, as_json:
 def _folders(results: Path) -> list[Path]:
     """Return the results folders inside `results`, or `results` itself if it is one."""
     return sorted(path.parent for path in results.glob(f"**/{store.JOURNAL}"))
+
+
+def _records(folder: Path, *, all_kept: bool) -> tuple[Record, ...]:
+    """Return the folder's records: all that are kept, or those that its report is about.
+
+    A folder that cannot be read is told, and stands in the way of no other.
+    """
+    try:
+        records = store.read(folder).records
+        return records if all_kept else launch.current(records, store.read_planned(folder))
+    except store.StoreError as error:
+        click.echo(f"left out: {error}", err=True)
+        return ()
 
 
 def _lines(folder: Path, record: Record) -> Iterator[str]:

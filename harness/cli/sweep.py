@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import time
@@ -24,6 +25,9 @@ from harness.report.units import BYTES
 from harness.store import JOURNAL, Store, StoreError, write_planned
 from harness.sweep import resolved
 from harness.trial import STATUSES
+
+PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
+PROFILER_QUIET = "6"  # below it, the profiler tells when it starts and stops
 
 
 def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -74,10 +78,11 @@ def _show(plan: Plan, options: Options) -> None:
     """Say what would run and what it would take."""
     found = list(estimates(plan))
     seconds = sum(estimate.seconds for estimate in found)
-    start = shlex.join(plans.command_line(options))
+    missing = data.missing(plan.packs)
     if options.as_json:
         trials = {each.trial.id: str(each.trial) for each in plan.planned}
-        click.echo(json.dumps({"sweep": plan.sweep.name, "seconds": seconds, "trials": trials}))
+        event = {"sweep": plan.sweep.name, "seconds": seconds, "trials": trials}
+        click.echo(json.dumps({**event, "missing_packs": missing}))
         return
     width = max(len(estimate.label) for estimate in found)
     click.echo(plans.overview(plan))
@@ -88,8 +93,20 @@ def _show(plan: Plan, options: Options) -> None:
         click.echo(f"  {one.label:{width}}  {one.trials:6,}  {lasts:>8}  {kept}")
     click.echo(
         f"estimate: at least {words.duration(seconds)}, from warm-up and sampling times; what "
-        f"long sequences add is not in it\nnothing was run. start with: {start}"
+        f"long sequences add is not in it\nnothing was run. {_next(missing, options)}"
     )
+
+
+def _next(missing: list[str], options: Options) -> str:
+    """Return how to go on after a dry run, which some data packs may have to come before."""
+    start = f"start with: {shlex.join(plans.command_line(options))}"
+    if not missing:
+        return start
+    packs = f"missing data: {', '.join(missing)}"
+    if options.offline:
+        fetch = shlex.join(["bptt", "fetch", *missing])
+        return f"{packs}, and --offline downloads none, so first: {fetch}\n{start}"
+    return f"{packs}, which the sweep downloads first. {start}"
 
 
 def _refuse_to_mix(plan: Plan, options: Options) -> None:
@@ -115,6 +132,8 @@ def _prepare_data(plan: Plan, options: Options) -> None:
 
 def _run(plan: Plan, options: Options) -> int:
     """Run what has no record yet, write the report, and return the exit code."""
+    if options.executor == "inline":  # which shares its standard error with this command
+        os.environ.setdefault(PROFILER_LOG, PROFILER_QUIET)
     began = time.monotonic()
     with Store(plan.folder) as kept:
         made_by = shlex.join(plans.command_line(options))

@@ -57,9 +57,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return "41 s", "12 min" or "1 h 41 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
+    """Return "41 s", "1 min 48 s", "12 min" or "1 h 41 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"

@@ -63,7 +63,15 @@ def test_a_record_has_one_headline(record: Record, headline: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (41.0, "41 s"), (89.9, "90 s"), (600.0, "10 min"), (6060.0, "1 h 41 min")],
+    [
+        (0.4, "0 s"),
+        (41.0, "41 s"),
+        (59.7, "1 min 00 s"),
+        (108.0, "1 min 48 s"),
+        (599.4, "9 min 59 s"),
+        (599.6, "10 min"),
+        (6060.0, "1 h 41 min"),
+    ],
 )
 def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text

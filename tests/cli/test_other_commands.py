@@ -91,6 +91,29 @@ def test_show_finds_by_status_and_gives_whole_records_as_json(results: Path) -> 
     assert all("cosine" in record["values"] for record in found)
 
 
+def test_show_leaves_out_a_folder_of_another_schema_and_says_so(
+    results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "tiny", tmp_path / "tiny")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / store.JOURNAL).write_text('{"schema": 0}\n')
+    said = bptt("show", "--status", "done", "--results", tmp_path, "--json")
+    assert said.exit_code == 0
+    assert len(said.stdout.splitlines()) == 2
+    assert said.stderr.startswith(f"left out: {tmp_path / 'old' / store.JOURNAL}:1: schema 0;")
+
+
+def test_show_by_status_counts_as_the_report_does_but_an_id_finds_all_that_is_kept(
+    results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "tiny", tmp_path / "tiny")
+    done = [r.trial.id for r in store.read(tmp_path / "tiny").records if r.status == "done"]
+    store.write_planned(tmp_path / "tiny", done[:1])
+    said = bptt("show", "--status", "done", "--results", tmp_path, "--json").stdout
+    assert [json.loads(line)["id"] for line in said.splitlines()] == done[:1]
+    assert bptt("show", done[1], "--results", tmp_path).stdout.startswith(done[1])
+
+
 def test_show_of_an_unknown_trial_is_a_mistake(results: Path) -> None:
     refused = bptt("show", "ffffffffffff", "--results", results)
     assert refused.exit_code == 2
@@ -135,6 +158,10 @@ def test_check_exits_with_what_is_broken(tmp_path: Path) -> None:
     said = bptt("check", "shrink", "--plugin", path)
     assert said.exit_code == 3
     assert "broken" in said.stdout
+
+
+def test_the_help_of_fetch_says_where_packs_are_kept() -> None:
+    assert "BPTT_DATA" in bptt("fetch", "--help").stdout
 
 
 def test_fetch_of_an_unknown_pack_gets_a_suggestion() -> None:

@@ -213,11 +213,22 @@ def test_a_failure_is_a_record_named_with_the_command_that_helps(tmp_path: Path)
             '--set device: there is no device "cuda" here; there is: cpu',
             6,
         ),
-        (["--only", "cell=gru"], "--only: 'cell=gru' leaves none of 4 trials to run", 2),
+        (
+            ["--only", "cell=elmann"],
+            "--only: 'cell=elmann' leaves none of 4 trials to run: no trial has cell=elmann; "
+            'did you mean "elman"? It can be: elman',
+            2,
+        ),
+        (
+            ["--rerun", "status=ooom"],
+            "--rerun: there is no status 'ooom'; did you mean \"oom\"?",
+            2,
+        ),
         (["--rerun", "staus=oom"], "--rerun: there is no 'staus' to compare; did you mean", 2),
         (["--plugin", "nowhere.py"], "nowhere.py: the plugin cannot be read", 2),
         (["--allow-failures", "omm"], "'omm' is not one of done, skipped, oom", 2),
-        (["--name", "a/b"], "'a/b' must name a folder", 2),
+        (["--name", "a/b"], "--name: 'a/b' must name a folder", 2),
+        (["--name", ""], "--name: '' must name a folder", 2),
     ],
 )
 def test_a_mistake_is_a_sentence_and_an_exit_code(
@@ -227,6 +238,13 @@ def test_a_mistake_is_a_sentence_and_an_exit_code(
     refused = sweep(tmp_path, *arguments)
     assert (refused.exit_code, refused.stdout) == (code, "")
     assert sentence in refused.stderr
+
+
+def test_a_plugin_file_that_is_not_there_is_told_with_its_line(tmp_path: Path) -> None:
+    refused = sweep(tmp_path, text='plugins = [\n  "nope.py"]\n' + TINY)
+    assert refused.exit_code == 2
+    assert f"tiny.toml:2: plugins[0]: there is no file {tmp_path / 'nope.py'}" in refused.stderr
+    assert "a path is relative to the sweep file's folder" in refused.stderr
 
 
 def test_a_preset_that_is_not_there_is_told_with_those_that_are() -> None:
@@ -252,6 +270,40 @@ def test_a_missing_pack_is_told_before_anything_runs(
     assert refused.exit_code == 2
     assert "run `bptt fetch speeches`" in refused.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_tells_a_missing_pack_and_whether_it_would_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BPTT_DATA", str(tmp_path / "cache"))
+    dry = ("--dry-run", "--set", "task=speeches")
+    assert "missing data: speeches, which the sweep downloads first" in sweep(tmp_path, *dry).stdout
+    offline = sweep(tmp_path, *dry, "--offline").stdout
+    assert "--offline downloads none, so first: bptt fetch speeches\nstart with" in offline
+    told = json.loads(sweep(tmp_path, *dry, "--json").stdout)
+    assert told["missing_packs"] == ["speeches"]
+    assert "missing data" not in sweep(tmp_path, "--dry-run").stdout
+
+
+def test_an_inline_sweep_says_nothing_of_torchs_profiler(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    done = run_apart(
+        tmp_path, "--executor", "inline", "--set", "passes=memory", "--set", "sequence_length=4"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def run_apart(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the sweep in a process of its own, whose standard error torch shares."""
+    code = "from harness.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "sweep", "tiny.toml", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_presets_run_dry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
