@@ -68,3 +68,9 @@ def test_every_preset_names_plugins_that_exist(preset: Path) -> None:
         registry.find("cells", cell)
     for task in document["axes"]["task"]:
         registry.find("tasks", task)
+
+
+def test_every_picture_of_the_readme_is_there() -> None:
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert pictures
+    assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
