@@ -1,12 +1,15 @@
 """What the README and the presets say works."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harness.check import check
+from harness.cli import main
 from harness.registry import Registry
 from harness.trial import Choice
 
@@ -26,6 +29,43 @@ def test_the_plugin_of_the_readme_is_short_and_keeps_its_promises(tmp_path: Path
     assert [finding for finding in findings if finding.verdict == "broken"] == []
     assert any(finding.promise.startswith("truncated") for finding in findings)
     assert len(source.split("@dataclass")[1].splitlines()) <= 20
+
+
+SMALL = {
+    "axes.sequence_length": "[4]",
+    "axes.task": '"adding"',
+    "axes.device": '"cpu"',
+    "sweep.blocks": "1",
+    "measure.passes": '["gradients"]',
+}
+
+
+def run(words: list[str]) -> None:
+    """Run one command of the README; a sweep made small, in this process."""
+    match words:
+        case ["cp", source, target]:
+            text = (ROOT / source).read_text().replace('name = "quick"', 'name = "mine"')
+            Path(target).write_text(text)  # "then edit: name, ..."
+        case ["bptt", *arguments]:
+            if arguments[0] == "sweep":
+                sets = [word for pair in SMALL.items() for word in ("--set", "=".join(pair))]
+                arguments += ["--executor", "inline", "--resume", *sets]
+            result = CliRunner().invoke(main, arguments, prog_name="bptt", catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+        case _:
+            assert words[:1] in ([], ["make"], ["source"]), words
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spatial.py").write_text(blocks("python")[0])
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines]
+    for words in commands:
+        if words[:2] != ["bptt", "check"]:  # of a file that would have to be in the checkout
+            run(words)
+    page = (tmp_path / "results/mine/report/index.html").read_text()
+    assert "truncated" in page
 
 
 def test_every_make_target_of_the_documents_exists() -> None:
