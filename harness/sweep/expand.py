@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, cast
+from typing import cast
 
 from harness.registry import DeviceError, Kind, Mistake, Registry
 from harness.sweep import match
@@ -70,20 +70,7 @@ def _groups(passes: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 def _points(sweep: Sweep) -> Iterator[Trial]:
     """Yield one trial for every point, its implementation, measurement and block still open."""
-    axes = sweep.axes
-    values: dict[str, tuple[Any, ...]] = {  # Any: each axis has a type of its own
-        "sequence_length": axes.sequence_length,
-        "cell": axes.cells,
-        "task": axes.tasks,
-        "hidden_size": axes.hidden_size,
-        "batch_size": axes.batch_size,
-        "device": axes.device,
-        "dtype": axes.dtype,
-        "threads": axes.threads,
-        "update": axes.update,
-        "optimizer": axes.optimizer,
-        "learning_rate": axes.learning_rate,
-    }
+    values = sweep.axes.by_name()
     for point in product(*values.values()):
         yield Trial(
             measurement="",

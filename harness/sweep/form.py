@@ -64,6 +64,11 @@ class Axes:
     optimizer: Annotated[tuple[Optimizer, ...], *AXIS] = ("adam",)
     learning_rate: Annotated[tuple[Rate, ...], *AXIS] = (0.001,)
 
+    def by_name(self) -> dict[str, tuple[Any, ...]]:  # Any: each axis has a type of its own
+        """Return every axis's values; plugins with one value for each of their parameters."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**plain, "cell": self.cells, "task": self.tasks}
+
     @property
     def cells(self) -> tuple[Choice, ...]:
         """Return every cell, with one value for each of its parameters."""

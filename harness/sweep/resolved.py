@@ -20,23 +20,7 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     if sweep.plugins:
         yield f"plugins = {_value(sweep.plugins)}"
     yield from _table("[sweep]", _header(sweep))
-    axes = sweep.axes
-    yield from _table(
-        "[axes]",
-        {
-            "sequence_length": axes.sequence_length,
-            "cell": axes.cells,
-            "task": axes.tasks,
-            "hidden_size": axes.hidden_size,
-            "batch_size": axes.batch_size,
-            "device": axes.device,
-            "dtype": axes.dtype,
-            "threads": axes.threads,
-            "update": axes.update,
-            "optimizer": axes.optimizer,
-            "learning_rate": axes.learning_rate,
-        },
-    )
+    yield from _table("[axes]", sweep.axes.by_name())
     for implementation in sweep.implementations:
         yield from _table("[[implementation]]", _implementation(implementation))
     for exclude in sweep.excludes:
