@@ -38,8 +38,8 @@ WORDS = (
     ("verdict", "Faster or slower: the whole interval lies more than 1 % from equal. Equivalent: it"
      " lies within 1 %. Inconclusive: neither, more blocks would help."),
     ("floor", "The matrix products of the same sequence with nothing around them, timed in the same"
-     " trial: the least that any implementation could take."),
-    ("kept for backward", "Bytes that autograd saves on the way forward; what truncation and"
+     " trial: about the least that an exact gradient, step by step, could take."),
+    ("kept for backward", "Bytes held when a backward pass begins; what truncation and"
      " checkpointing shrink."),
     ("gradient cosine", "Whether the gradient points where the exact one points: 1 the same way, 0"
      " at a right angle, below 0 uphill."),
