@@ -72,7 +72,9 @@ class MemoryProtocol:
 
 @dataclass(frozen=True, slots=True)
 class GradientsProtocol:
-    """A gradients trial is one comparison with the oracle; it has nothing to set."""
+    """A gradients trial is one comparison with the oracle, and for a stochastic method many."""
+
+    draws: int = 32  # of an unbiased method: its noise is then known within about a quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ class Trial:
     sources: Mapping[str, str] = field(default_factory=dict)  # "gradients/native" -> sha256
     plugins: tuple[str, ...] = ()  # files named in the sweep or by --plugin
     limits: Limits = Limits()
+    replica: int = (
+        0  # 1: the A/A copy, timed beside the baseline to learn what a block can tell apart
+    )
 
     @property
     def id(self) -> str:
@@ -125,6 +130,8 @@ class Trial:
             del data[unmeasured]
         for unmeasured in ("label", "baseline"):
             del data["implementation"][unmeasured]
+        if not self.replica:  # as before there were copies, so that older records keep their ids
+            del data["replica"]
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:ID_DIGITS]
 
@@ -132,7 +139,7 @@ class Trial:
         return (
             f"{self.cell}/{self.implementation.label}/{self.task}/T={self.sequence_length}"
             f"/H={self.hidden_size}/B={self.batch_size}/{self.device}/{self.measurement}"
-            f"/block {self.block}"
+            f"/block {self.block}{'/A/A copy' if self.replica else ''}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def test_what_is_not_measured_is_not_in_the_id(unmeasured: dict[str, object]) ->
     [
         {"measurement": "memory"},
         {"block": 1},
+        {"replica": 1},
         {"seed": 1},
         {"threads": 2},
         {"protocol": {"min_samples": 3}},
@@ -43,6 +44,17 @@ def test_what_is_not_measured_is_not_in_the_id(unmeasured: dict[str, object]) ->
 )
 def test_what_is_measured_is_in_the_id(measured: dict[str, object]) -> None:
     assert replace(TRIAL, **measured).id != TRIAL.id
+
+
+def test_a_record_made_before_there_were_copies_is_one_of_no_copy() -> None:
+    data = TRIAL.to_json()
+    del data["replica"]
+    assert Trial.from_json(data) == TRIAL
+    assert Trial.from_json(data).id == TRIAL.id
+
+
+def test_a_copy_says_that_it_is_one() -> None:
+    assert str(replace(TRIAL, replica=1)) == f"{TRIAL}/A/A copy"
 
 
 def test_a_trial_and_a_record_survive_json() -> None:

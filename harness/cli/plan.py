@@ -130,8 +130,10 @@ def overview(plan: Plan) -> str:
         "learning rate": len(axes.learning_rate),
     }
     factors = " x ".join(words.plural(n, noun) for noun, n in sizes.items() if n > 1)
+    copied = {"speed": " with an A/A copy of the baseline"} if plan.sweep.aa_copy else {}
     blocks = ", ".join(
-        f"{words.plural(plan.sweep.blocks[name], 'block')} of {name}" for name in plan.sweep.passes
+        f"{words.plural(plan.sweep.blocks[name], 'block')} of {name}{copied.get(name, '')}"
+        for name in plan.sweep.passes
     )
     excluded = sum(each.skip_reason is not None for each in plan.planned)
     less = f"; {excluded:,} are excluded" if excluded else ""

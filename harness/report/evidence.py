@@ -125,7 +125,8 @@ def _made(
 
 def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return medians over blocks of metrics that one measurement gives."""
-    known = frame[(frame["status"] == "done") & frame[names].notna().any(axis=1)]
+    known = frame[(frame["status"] == "done") & (frame["replica"] == 0)]
+    known = known[known[names].notna().any(axis=1)]
     medians: pd.DataFrame = known.groupby(KEYS, sort=True, as_index=False)[names].median()
     return medians
 

@@ -88,6 +88,7 @@ IDENTITY = [
     "advice",
     "measurement",
     "block",
+    "replica",  # above 0: the A/A copy, which is no sample of the baseline
     "implementation",
     "gradient",
     "clips",
@@ -123,7 +124,8 @@ def frame(records: Sequence[Record], results: str = "") -> pd.DataFrame:
     """Return one row per record; `results` names the folder that they came from."""
     rows = [_row(record, results) for record in records]
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
-    whole = dict.fromkeys(("sequence_length", "hidden_size", "batch_size", "threads", "block"), int)
+    sizes = ("sequence_length", "hidden_size", "batch_size", "threads", "block", "replica")
+    whole = dict.fromkeys(sizes, int)
     return table.astype({**dict.fromkeys(BY_KEY, float), **whole, "baseline": bool}).copy()
 
 
@@ -143,6 +145,7 @@ def _identity(trial: Trial) -> Row:
         "id": trial.id,
         "measurement": trial.measurement,
         "block": trial.block,
+        "replica": trial.replica,
         "implementation": implementation.label or str(implementation.gradient),
         "gradient": str(implementation.gradient),
         "clips": " + ".join(map(str, implementation.clips)),

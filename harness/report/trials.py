@@ -35,6 +35,7 @@ def fields(frame: pd.DataFrame) -> list[Field]:
     plain += [name for name in _WORDS if name in varying]
     numbers = [name for name in _NUMBERS if name in varying]
     numbers += ["sequence_length", "block"]
+    numbers += ["replica"] if frame["replica"].any() else []
     made = [Field(name, "trial" if name == "id" else name, name, None) for name in plain]
     units = {"learning_rate": PLAIN}
     made += [Field(n, _symbol(n), _symbol(n), units.get(n, COUNT)) for n in numbers]

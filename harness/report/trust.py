@@ -85,6 +85,7 @@ def noise(frame: pd.DataFrame) -> Table:
     found = pairs.ratios(frame, "seconds_per_sequence")
     keys = [*pairs.POINT, "implementation"]
     timed = frame[(frame["measurement"] == "speed") & (frame["status"] == "done")]
+    timed = timed[timed["replica"] == 0]
     rows = [
         {**named, "noise": group["noise"].max(), "flags": _flags(group), "trials": len(group)}
         for named, group in pairs.groups(timed, keys)

@@ -46,7 +46,8 @@ def expand(sweep: Sweep, devices: tuple[str, ...], registry: Registry) -> tuple[
     """Return every trial: block after block, timing apart from the rest, short sequences first.
 
     Inside a block the implementations of one point come in an order drawn by chance, so that a
-    machine that grows slower or faster favours none.
+    machine that grows slower or faster favours none. Where time is measured the baseline is among
+    them twice: what the copy differs by is what this machine cannot tell apart.
 
     Raises:
         DeviceError: the sweep asks for a device that is not there.
@@ -87,9 +88,11 @@ def _rivals(
     sweep: Sweep, point: Trial, measurement: str, block: int, sources: Mapping[str, str]
 ) -> Iterator[Planned]:
     """Yield every implementation at one point of one block, in an order drawn by chance."""
-    order = list(sweep.implementations)
+    order = [(implementation, 0) for implementation in sweep.implementations]
+    if sweep.aa_copy and measurement in ALONE:
+        order += [(one, 1) for one in sweep.implementations if one.baseline]
     random.Random(f"{sweep.seed} {block} {measurement} {point}").shuffle(order)
-    for implementation in order:
+    for implementation, replica in order:
         trial = replace(
             point,
             measurement=measurement,
@@ -97,6 +100,7 @@ def _rivals(
             block=block,
             protocol=sweep.protocols[measurement],
             sources={key: sources[key] for key in _plugins_of(point, implementation)},
+            replica=replica,
         )
         yield Planned(trial, _skip_reason(sweep, trial))
 

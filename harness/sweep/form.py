@@ -95,6 +95,7 @@ class Measure:
     """The table [measure]."""
 
     passes: Annotated[tuple[Measurement, ...], *AXIS] = MEASUREMENTS  # type: ignore[assignment]  # the same names
+    aa_copy: Annotated[bool, Strict()] = True  # every block times the baseline a second time
     speed: Annotated[dict[str, Any], protocol("speed")] = field(default_factory=dict)
     memory: Annotated[dict[str, Any], protocol("memory")] = field(default_factory=dict)
     gradients: Annotated[dict[str, Any], protocol("gradients")] = field(default_factory=dict)

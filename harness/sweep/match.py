@@ -29,6 +29,7 @@ NUMBERS = (
     "threads",
     "learning_rate",
     "block",
+    "replica",
 )
 NAMES = (
     "measurement",
@@ -84,6 +85,7 @@ def facts_of(trial: Trial) -> dict[str, tuple[Fact, ...]]:
         "threads": (trial.threads,),
         "learning_rate": (trial.learning_rate,),
         "block": (trial.block,),
+        "replica": (trial.replica,),
         "measurement": (trial.measurement,),
         "implementation": (own.label,),
         "gradient": _names(own.gradient),

@@ -35,6 +35,7 @@ class Sweep:
     implementations: tuple[Implementation, ...]
     excludes: tuple[Exclude, ...]
     passes: tuple[str, ...]
+    aa_copy: bool
     protocols: Mapping[str, Mapping[str, int | float]]
     limits: Limits
     plugins: tuple[str, ...]
@@ -67,6 +68,7 @@ def read(draft: Draft, registry: Registry, plugins: tuple[Path, ...] = ()) -> Sw
         implementations=tuple(implementation for _, implementation in labelled),
         excludes=excludes,
         passes=tuple(form.measure.passes),
+        aa_copy=form.measure.aa_copy,
         protocols=_protocols(form),
         limits=Limits(form.limits.trial_timeout, form.limits.memory),
         plugins=tuple(str(path.absolute()) for path in (*draft.plugins, *plugins)),

@@ -25,7 +25,7 @@ def _lines(sweep: Sweep) -> Iterator[str]:
         yield from _table("[[implementation]]", _implementation(implementation))
     for exclude in sweep.excludes:
         yield from _table("[[exclude]]", exclude.written)
-    yield from _table("[measure]", {"passes": sweep.passes})
+    yield from _table("[measure]", {"passes": sweep.passes, "aa_copy": sweep.aa_copy})
     for name, protocol in sweep.protocols.items():
         if protocol:
             yield from _table(f"[measure.{name}]", protocol)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import fake_records as fake
 import pytest
 
-from harness.report import evidence, metrics
+from harness.report import evidence, figures, metrics, trials
 
 SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=2)
 
@@ -76,3 +76,33 @@ def test_what_was_not_measured_has_no_table():
 def test_a_table_of_times_says_how_sure_its_intervals_are():
     table = evidence.speed(metrics.frame(fake.records(SMALL)))
     assert "50 % intervals, the most that 2 blocks allow" in table.note
+
+
+def with_copies(records, slower):
+    """Return the records with an A/A copy of every timed baseline that took `slower` times it."""
+    copies = []
+    for record in records:
+        trial = record.trial
+        if trial.measurement == "speed" and trial.implementation.baseline:
+            samples = [slower * sample for sample in record.values["sample_seconds"]]
+            phases = {k: slower * v for k, v in record.values["phase_seconds"].items()}
+            values = {**record.values, "sample_seconds": samples, "phase_seconds": phases}
+            copies.append(replace(record, trial=replace(trial, replica=1), values=values))
+    return [*records, *copies]
+
+
+def test_a_copy_of_the_baseline_is_no_sample_of_it():
+    plain = metrics.frame(fake.records(SMALL))
+    copied = metrics.frame(with_copies(fake.records(SMALL), slower=3.0))
+    keys = ["seconds_per_step", "first_seconds", "floor_ratio"]
+    assert evidence.speed(copied).data[keys].equals(evidence.speed(plain).data[keys])
+    frames = [figures.draw(frame, fake.records(SMALL)) for frame in (plain, copied)]
+    one, other = ({each.key: each for each in drawn}["phases"] for drawn in frames)
+    assert one.data.equals(other.data)
+
+
+def test_a_copy_is_told_from_the_baseline_among_all_trials():
+    headings = [field.heading for field in trials.fields(metrics.frame(fake.records(SMALL)))]
+    assert "replica" not in headings
+    copied = metrics.frame(with_copies(fake.records(SMALL), slower=1.0))
+    assert "replica" in [field.heading for field in trials.fields(copied)]

@@ -17,10 +17,30 @@ def trials(text: str = SMALL, *sets: str) -> list[Trial]:
 
 
 def test_every_point_meets_every_implementation_in_every_block_once() -> None:
-    got = trials()
+    got = trials(SMALL, "aa_copy=false")
     points, implementations = 2 * 2, 4
     assert len(got) == points * implementations * (2 + 1 + 2 + 2)
     assert len({trial.id for trial in got}) == len(got)
+
+
+def test_where_time_is_measured_every_block_holds_a_copy_of_the_baseline() -> None:
+    copies = [trial for trial in trials() if trial.replica]
+    blocks, points = 2, 2 * 2
+    assert {(trial.measurement, trial.implementation.label) for trial in copies} == {
+        ("speed", "full")
+    }
+    assert len({trial.id for trial in copies}) == len(copies) == blocks * points
+
+
+def test_the_copy_changes_no_id_and_leaves_no_trace_where_it_is_off() -> None:
+    with_copies, without = trials(), trials(SMALL, "aa_copy=false")
+    assert {trial.id for trial in without} == {t.id for t in with_copies if not t.replica}
+
+
+def test_the_copy_stands_anywhere_in_its_block() -> None:
+    timed = [trial for trial in trials(SMALL, "blocks=6") if trial.measurement == "speed"]
+    places = {place % 5 for place, trial in enumerate(timed) if trial.replica}
+    assert places == {0, 1, 2, 3, 4}
 
 
 def test_memory_runs_in_the_first_block_alone() -> None:
@@ -94,10 +114,15 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
         expand(sweep_of(SMALL, "device=cuda"), ("cpu",), REGISTRY)
 
 
-def test_a_resolved_sweep_reads_back_to_the_same_trials() -> None:
+@pytest.mark.parametrize("copied", ["true", "false"])
+def test_a_resolved_sweep_reads_back_to_the_same_trials(copied: str) -> None:
     text = SMALL + EXCLUDE + '[measure.speed]\nmin_samples = 3\n[limits]\nmemory = "1GiB"\n'
     sweep = sweep_of(
-        text, 'description=A "quoted" line, ünïcode', "trial_timeout=1.5s", "learning_rate=1e-7"
+        text,
+        'description=A "quoted" line, ünïcode',
+        "trial_timeout=1.5s",
+        "learning_rate=1e-7",
+        f"aa_copy={copied}",
     )
     again = read(draft.read(resolved(sweep), "elsewhere/sweep.toml"), REGISTRY)
     assert again.description == 'A "quoted" line, ünïcode'

@@ -76,7 +76,8 @@ def _metric(frame: pd.DataFrame, on: Scene, key: str, title: str, caption: str) 
 def _phases(frame: pd.DataFrame, on: Scene) -> Drawing | None:
     """Draw forward, backward, clip and optimizer as stacked bars, a row of panels a cell."""
     names = [f"{phase}_seconds" for phase in PHASES]
-    known = frame[(frame["status"] == "done") & frame[names].notna().any(axis=1)]
+    known = frame[(frame["status"] == "done") & (frame["replica"] == 0)]
+    known = known[known[names].notna().any(axis=1)]
     places = [_setting(point) for point in references(known)][:CELLS] if len(known) else []
     if not places:
         return None
