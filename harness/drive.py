@@ -13,7 +13,8 @@ from harness.contract import Batch, Carry, Clip, Gradient, GradientMethod, Gradi
 from harness.model import Model
 
 Update = Literal["window", "sequence"]
-Observer = Callable[[Gradient, Gradients], None]  # the method's gradient, and what the clips left
+# The method's gradient, and what the clips left of it: zeros where they left a gradient out.
+Observer = Callable[[Gradient, Gradients], None]
 
 
 def windows(batch: Batch, stride: int | None) -> Iterator[Batch]:
@@ -43,6 +44,13 @@ def add(one: Gradient | None, other: Gradient) -> Gradient:
         return other
     params = {name: one.params[name] + grad for name, grad in other.params.items()}
     return Gradient(one.loss + other.loss, params)
+
+
+def filled(left: Gradients, grads: Gradients) -> Gradients:
+    """Return what a clip left of `grads`, with zeros for what it left out."""
+    return {
+        name: left[name] if name in left else torch.zeros_like(grad) for name, grad in grads.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +88,19 @@ class Drive:
         return torch.stack(losses).sum(), carry
 
     def apply(self, gradient: Gradient) -> None:
-        """Clip the gradient, show it, then move the parameters by it."""
+        """Clip the gradient, show it, then move the parameters by it.
+
+        A parameter whose gradient a clip left out stays where it is, and so does its momentum.
+        Where nothing is left there is no update, and the clips that follow are not asked.
+        """
         params = dict(self.model.named_parameters())
         grads = gradient.params
         for clip in self.clips:
-            grads = clip.params(grads, params)
+            if grads:
+                grads = clip.params(grads, params)
         if self.observe is not None:
-            self.observe(gradient, grads)
+            self.observe(gradient, filled(grads, gradient.params))
         if self.optimizer is not None:
             for name, param in params.items():
-                param.grad = grads[name]
+                param.grad = grads.get(name)  # None: torch's optimizers skip it
             self.optimizer.step()

@@ -1,5 +1,6 @@
 """The one order of begin, window, hook, clip, update."""
 
+import copy
 from collections.abc import Mapping
 
 import pytest
@@ -89,3 +90,73 @@ def test_a_hook_that_silences_every_message_leaves_only_the_readout_gradient() -
     assert all(not grad.any() for name, grad in got.items() if name.startswith("cell."))
     want = exact_gradient(model, batch).params["readout.weight"]
     torch.testing.assert_close(got["readout.weight"], want)
+
+
+class Skip(Clip):
+    """Leaves every gradient out once it is told to."""
+
+    def __init__(self) -> None:
+        self.skips = False
+
+    def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
+        return {} if self.skips else grads
+
+
+class Count(Clip):
+    """Counts the updates that it is asked about."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+
+    def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
+        self.updates += 1
+        return grads
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.SGD], ids=["adam", "sgd"])
+def test_an_update_that_a_clip_leaves_out_moves_nothing(make: type[torch.optim.Optimizer]) -> None:
+    model, batch, skip, later = model_of(), batch_of(6), Skip(), Count()
+    momentum = {"momentum": 0.9} if make is torch.optim.SGD else {}
+    optimizer = make(model.parameters(), lr=0.1, **momentum)  # type: ignore[call-arg]
+    seen: list[Gradients] = []
+    drive = Drive(
+        model,
+        FullBPTT(),
+        (skip, later),
+        optimizer=optimizer,
+        observe=lambda _, left: seen.append(left),
+    )
+
+    def moved() -> tuple[bool, bool]:
+        before = copy.deepcopy((model.state_dict(), optimizer.state_dict()["state"]))
+        drive.sequence(batch, drive.begin(2, torch.Generator()))
+        weights, state = model.state_dict(), optimizer.state_dict()["state"]
+        parts = [
+            torch.equal(state[index][name], old)
+            for index, one in before[1].items()
+            for name, old in one.items()
+        ]
+        same = all(torch.equal(weights[name], old) for name, old in before[0].items())
+        return not same, not all(parts)
+
+    moved()  # gives the optimizer a momentum that could move the parameters later
+    assert moved() == (True, True)
+    skip.skips = True
+    assert moved() == (False, False)
+    assert later.updates == 2  # clips that follow are not asked about what is no update
+    assert not flat(seen[-1]).any()  # seen as zeros
+    assert flat(seen[-2]).any()
+
+
+def test_a_parameter_that_a_clip_leaves_out_stays_while_the_others_move() -> None:
+    class LeaveOut(Clip):
+        def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
+            return {name: grad for name, grad in grads.items() if name != "readout.bias"}
+
+    model, batch = model_of(), batch_of(6)
+    before = {name: param.detach().clone() for name, param in model.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    drive = Drive(model, FullBPTT(), (LeaveOut(),), "sequence", optimizer)
+    drive.sequence(batch, drive.begin(2, torch.Generator()))
+    stays = {name for name, param in model.named_parameters() if torch.equal(param, before[name])}
+    assert stays == {"readout.bias"}

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from harness.contract import Clip, Gradient, Gradients, State
+from harness.drive import filled
 from harness.model import detach
 from harness.rig import Rig
 from harness.trial import TrainingProtocol
@@ -68,7 +69,7 @@ class _Counted(Clip):
     def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
         left = self.clip.params(grads, params)
         if not self.uses_hidden:
-            self._count(tuple(grads.values()), tuple(left.values()))
+            self._count(tuple(grads.values()), tuple(filled(left, grads).values()))
         return left
 
     def _count(self, before: State, after: State) -> None:
