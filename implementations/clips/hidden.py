@@ -3,8 +3,9 @@
 The norm is taken over the whole batch and all parts of the state, of the loss as it is weighted
 (its weights sum to 1 over a sequence), before the message goes one step further back.
 
-Source: Graves (2013), Generating sequences with recurrent neural networks, who clamps the entries;
-rescaling instead keeps the direction of each step's message.
+Source: Graves (2013), Generating sequences with recurrent neural networks, who clamps the entries
+of the derivatives inside a step; rescaling what travels between steps keeps each message's
+direction. `hidden_value` clamps.
 Cost: one norm a step, and a hook at every state.
 It cannot keep the direction of the whole gradient: the sum may even point uphill.
 """

@@ -1,6 +1,7 @@
 """Clamp every entry of the gradient to [−limit, limit].
 
-Source: Mikolov (2012), Statistical language models based on neural networks.
+Source: torch.nn.utils.clip_grad_value_, after Mikolov (2012), Statistical language models based on
+neural networks, who clamps what travels back instead: that is `hidden_value`.
 Cost: one pass over the P parameters.
 It cannot keep the direction: a clamped gradient turns.
 """
