@@ -15,7 +15,7 @@ ROWS = [
     ["registry"],
     ["sweep"],
     ["data", "environment"],
-    ["store"],
+    ["store", "doctor"],
     ["rig"],
     ["oracle"],
     ["measure"],

@@ -1,4 +1,4 @@
-"""The commands: `bptt sweep`, `report`, `list`, `show`, `check`, `fetch` and `new`."""
+"""The commands: `bptt sweep`, `report`, `list`, `show`, `doctor`, `check`, `fetch` and `new`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ COMMANDS = {  # name -> what its line in the help says; a command is imported wh
     "report": "Write the report of one or more results folders.",
     "list": "List the plugins: gradient methods, clips, cells and tasks.",
     "show": "Show what became of trials, and what to do about it.",
+    "doctor": "Tell what on this machine or cluster will disturb timings.",
     "check": "Try whether a plugin keeps its promises.",
     "fetch": "Download and verify data packs.",
     "new": "Start a plugin of your own from the template.",

@@ -67,12 +67,16 @@ def _run(
 ) -> None:
     from harness.executors.cluster import Cluster  # imports Ray, once the fork server is on its way
     from harness.executors.fleet import Fleet
+    from harness.executors.survey import Survey
 
     # Ray lets everyone write to its folder; the one around it is this user's alone.
     cluster = Cluster(setup.settings.address, str(Path(setup.temporary) / "ray"))
     try:
         gpus = any(offer.gpus for offer in cluster.offers())
         channel.send({"event": "ready", "devices": ["cpu", "cuda"] if gpus else ["cpu"]})
+        if setup.asks:
+            Survey(cluster, setup, channel.send).run(stop)
+            return
         fleet = Fleet(cluster, Schedule(works), setup, channel.send)
         try:
             fleet.enlist(None if launch is None else launch.path)

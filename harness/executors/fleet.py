@@ -11,7 +11,7 @@ from typing import Any
 from harness.executors.agent import GRACE_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.outcome import MAX_LOSSES
-from harness.executors.protocol import Request
+from harness.executors.protocol import Request, variables
 from harness.executors.schedule import Node, Place, Schedule, Work
 from harness.executors.settings import ExecutorError, Setup
 
@@ -108,11 +108,7 @@ class Fleet:
             seconds=work.seconds,
             memory_bytes=work.memory_bytes,
             cores=place.cores,
-            variables={
-                "CUDA_VISIBLE_DEVICES": place.gpu,
-                "OMP_NUM_THREADS": str(work.threads),
-                "MKL_NUM_THREADS": str(work.threads),
-            },
+            variables=variables(work.threads, place.gpu),
         )
         reference = self._cluster.run(member.agent, request.to_json(), place.exclusive)
         deadline = time.monotonic() + work.seconds + 2 * GRACE_SECONDS

@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -56,6 +56,54 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A call for any node: which of its cores it gets is settled there."""
+
+    target: str
+    payload: Mapping[str, Any]
+    seconds: float
+    threads: int = 0  # cores that it is tied to; 0: none, it may use them all
+    accelerated: bool = False
+    memory_bytes: int | None = None
+
+    def request(self, cores: Sequence[int], gpus: Sequence[str]) -> Request:
+        """Return the call on a node that has these."""
+        gpu = gpus[0] if self.accelerated and gpus else ""
+        return Request(
+            key="",
+            target=self.target,
+            payload=self.payload,
+            seconds=self.seconds,
+            memory_bytes=self.memory_bytes,
+            cores=tuple(cores[: self.threads]),
+            variables=variables(self.threads, gpu) if self.threads else {},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node said to one of the calls, or why it says nothing any more."""
+
+    node: str
+    index: int  # of the call
+    report: Report | None
+    why: str = ""
+
+
+def variables(threads: int, gpu: str) -> dict[str, str]:
+    """Return what a trial's environment says of its threads and its accelerator."""
+    return {
+        "CUDA_VISIBLE_DEVICES": gpu,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+    }
 
 
 class Channel:

@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.executors import outcome
 from harness.executors.client import environment
-from harness.executors.protocol import Channel, Report
+from harness.executors.protocol import Answer, Ask, Channel, Report
 from harness.executors.schedule import Work
 from harness.executors.settings import (
     ExecutorError,
@@ -95,15 +95,16 @@ class Driver:
             self._channel.dispose()
             self._temporary.cleanup()
 
-    def events(self, works: Sequence[Work]) -> Iterator[dict[str, Any]]:
-        """Hand over the works, then yield what is told of them, up to "end".
+    def events(self, works: Sequence[Work], asks: Sequence[Ask] = ()) -> Iterator[dict[str, Any]]:
+        """Hand over the works, or calls for every node, then yield what is told, up to "end".
 
         Ends early if the driver is lost.
 
         Raises:
             ExecutorError: the trials cannot be run.
         """
-        setup = Setup(self._settings, os.getcwd(), self._temporary.name, len(works))
+        calls = tuple(ask.to_json() for ask in asks)
+        setup = Setup(self._settings, os.getcwd(), self._temporary.name, len(works), calls)
         with contextlib.suppress(OSError):  # lost already: there is no event to receive either
             for message in (asdict(setup), *(work.to_json() for work in works)):
                 self._channel.send(message)
@@ -188,6 +189,24 @@ def devices(settings: Settings) -> tuple[str, ...]:
             if event["event"] == "ready":
                 return tuple(event["devices"])
     raise AssertionError("events() raises where there is no ready")
+
+
+def survey(asks: Sequence[Ask], settings: Settings) -> Iterator[Answer]:
+    """Yield every node's answers to the same calls, each as it comes.
+
+    Raises:
+        ExecutorError: the cluster was lost.
+        NoSuchCluster: nothing answers at the address.
+    """
+    with Driver(settings) as driver:
+        for event in driver.events([], asks):
+            if event["event"] == "answer":
+                yield Answer(event["node"], event["index"], Report(**event["report"]))
+            elif event["event"] == "unanswered":
+                yield Answer(event["node"], event["index"], None, event["why"])
+            elif event["event"] == "end":
+                return
+        raise ExecutorError(f"Ray was lost: {driver.last_words()}")
 
 
 def _record(trial: Trial, event: Mapping[str, Any]) -> Record:

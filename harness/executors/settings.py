@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.trial import Trial
 
@@ -32,6 +33,7 @@ class Setup:
     folder: str  # the command's working directory
     temporary: str  # a folder for files that are not kept
     works: int
+    asks: tuple[Mapping[str, Any], ...] = ()  # instead of works: to be called on every node
 
 
 class ExecutorError(Exception):

@@ -11,6 +11,7 @@ import pytest
 from trials import trial
 
 from harness.executors import ray
+from harness.executors.local import ask_of
 from harness.executors.settings import Settings
 
 pytestmark = pytest.mark.ray
@@ -24,6 +25,7 @@ class Sweep:
     devices: tuple
     trials: list
     records: list
+    answers: list
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,8 @@ def sweep():
         patch.setenv(name, value)
     try:
         settings = Settings(address=hosts.stdout.readline().strip(), target="faults:as_told")
+        asks = [ask_of(trial("describe_done", hidden_size=n), settings.target) for n in range(2)]
+        answers = list(ray.survey(asks, settings))
         kinds = ray.devices(settings)
         trials = [
             trial("sleep", measurement=kind, sequence_length=250, hidden_size=size, block=block)
@@ -61,7 +65,7 @@ def sweep():
             if len(records) == 5:
                 hosts.stdin.write("remove\n")
                 hosts.stdin.flush()
-        yield Sweep(kinds, trials, records)
+        yield Sweep(kinds, trials, records, answers)
     finally:
         patch.undo()
         hosts.communicate(timeout=30)
@@ -69,6 +73,14 @@ def sweep():
 
 def test_the_cluster_tells_its_kinds_of_device(sweep):
     assert sweep.devices == ("cpu", "cuda")
+
+
+def test_a_survey_asks_every_node_everything_in_order(sweep):
+    asked = {}
+    for answer in sweep.answers:
+        assert answer.report.result["status"] == "done", answer
+        asked.setdefault(answer.node, []).append(answer.index)
+    assert list(asked.values()) == [[0, 1]] * 3  # nodes, told apart though their host is one
 
 
 def test_every_trial_is_done_once_though_a_node_was_lost(sweep):
