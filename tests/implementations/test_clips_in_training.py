@@ -13,12 +13,16 @@ from torch import Tensor
 from harness.contract import Clip, Gradients
 from harness.measure.gradients import method_gradient
 from harness.measure.training import Diverged, measure
+from harness.registry import Registry
 from harness.trial import Choice
 from implementations.clips.autoclip import AutoClip
 from implementations.clips.skip_nonfinite import SkipNonfinite
 from implementations.clips.zclip import ZClip
 from implementations.gradients.full_bptt import FullBPTT
 
+REGISTRY = Registry.scan()
+CLIPS = {plugin.name for plugin in REGISTRY.of("clips")}
+READS_BACK = {"skip_nonfinite"}  # whether the optimizer is stepped at all is decided on the host
 STATEFUL = ["autoclip", "zclip", "spam", "noise"]
 
 
@@ -74,3 +78,27 @@ def test_clips_that_follow_a_skipped_update_do_not_remember_it() -> None:
     left = gradient_by(FullBPTT(), model, batch, tuple(clips))
     assert not flat(left).any()
     assert clips[1].updates == 1
+
+
+def thirty_updates_without_values(name: str) -> None:
+    """Take a clip past its warm-up on tensors that have a shape and a device, but no numbers."""
+    clip = REGISTRY.build("clips", Choice(name))
+    grads = {
+        "w": torch.ones(4, 3, device="meta"),
+        "b": torch.ones(4, device="meta"),
+    }
+    for t in range(30):
+        left = clip.params(grads, grads)
+        sent = clip.hidden(t, tuple(grads.values()))
+        assert {tensor.device.type for tensor in (*left.values(), *sent)} == {"meta"}
+
+
+@pytest.mark.parametrize("name", sorted(CLIPS - READS_BACK))
+def test_a_clip_reads_nothing_back_from_the_device(name: str) -> None:
+    thirty_updates_without_values(name)
+
+
+@pytest.mark.parametrize("name", sorted(READS_BACK))
+def test_only_a_clip_that_has_to_decide_on_the_host_reads_back(name: str) -> None:
+    with pytest.raises(RuntimeError, match="cannot be called on meta tensors"):
+        thirty_updates_without_values(name)
