@@ -167,7 +167,7 @@ MUTATIONS = [
     pytest.param(
         "clips/value",
         "{name: grad.clamp(-self.limit, self.limit) for",
-        "{name: grad.clamp(-self.limit, self.limit) + 0 * params[name].mul_(0.5) for",
+        "{name: grad.clamp(-self.limit, self.limit) + 0 * params[name].data.mul_(0.5) for",
         "its arguments are left untouched",
         id="shrink the parameters",
     ),
