@@ -24,7 +24,7 @@ FIRST_STORE = 256  # norms: enough for a short trial without a copy
 class AutoClip(Clip):
     """Norm clipping to a percentile of the trial's own history."""
 
-    percentile: float = 10.0  # the paper's choice
+    percentile: float = 10.0  # p, which the paper varies; at 10 most updates are shortened
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentile <= 100:
