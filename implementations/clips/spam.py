@@ -5,7 +5,7 @@ learning rate, which are the optimizer's. v is kept here, of the gradient as cla
 
 Source: Huang, Zhu, Jin, Liu, Wang and Liu (2025), SPAM: spike-aware Adam with momentum reset for
 stable LLM training, and the authors' code.
-Cost: two passes over the P parameters; P numbers are kept.
+Cost: some ten element-wise passes over the P parameters; P numbers are kept.
 It cannot keep the direction: a clamped gradient turns.
 """
 
