@@ -32,6 +32,7 @@ SETTING = [
     "batch_size",
 ]
 POINT = [*SETTING, "sequence_length"]
+PLACE = ["results", "node", "device"]  # what has one A/A band
 ESTIMATE = ["estimate", "low", "high", "confidence", "count"]
 SELF_EVIDENT = frozenset({"results", "node", "device", "dtype", "cell", "task", "optimizer"})
 SYMBOLS = {"sequence_length": "T", "hidden_size": "H", "batch_size": "B"}
@@ -39,41 +40,66 @@ SYMBOLS = {"sequence_length": "T", "hidden_size": "H", "batch_size": "B"}
 
 def estimates(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return the median over blocks of `key`, with its interval: one row a point and series."""
-    known = frame[(frame["status"] == "done") & frame[key].notna()]
+    known = frame[(frame["status"] == "done") & frame[key].notna() & (frame["replica"] == 0)]
     rows = [
-        {**named, **_as_row(stats.median_interval(list(group[key])))}
+        {**named, **as_row(stats.median_interval(list(group[key])))}
         for named, group in groups(known, [*POINT, "implementation"])
     ]
     return pd.DataFrame(rows, columns=[*POINT, "implementation", *ESTIMATE])
 
 
-def ratios(frame: pd.DataFrame, key: str, margin: float = stats.MARGIN) -> pd.DataFrame:
-    """Return `key` over the baseline's, from blocks that hold both: one row a point and series."""
-    known = frame[(frame["status"] == "done") & (frame[key] > 0)]
-    shared = [*POINT, "block"]
-    base = known[known["baseline"]].drop_duplicates(shared)[[*shared, key]]
-    pairs = known[~known["baseline"]].merge(base, on=shared, suffixes=("", "_base"))
+def ratios(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return `key` over the baseline's, from blocks that hold both: one row a point and series.
+
+    The verdict allows for `margin`: 1 %, or more where the node and device showed more between
+    the baseline and its copy. The copy itself is no row.
+    """
+    known = _usable(frame, key)
+    originals = known[known["replica"] == 0]
+    pairs = _with_baseline(originals[~originals["baseline"]], originals, key)
+    allowed = margins(frame, key)
     rows = []
     for named, group in groups(pairs, [*POINT, "implementation"]):
         interval = stats.paired_ratio(list(group[key]), list(group[f"{key}_base"]))
+        margin = margin_at(allowed, named)
         verdict = stats.verdict(interval, margin)
-        rows.append({**named, **_as_row(interval), "verdict": verdict})
-    return pd.DataFrame(rows, columns=[*POINT, "implementation", *ESTIMATE, "verdict"])
+        rows.append({**named, **as_row(interval), "margin": margin, "verdict": verdict})
+    columns = [*POINT, "implementation", *ESTIMATE, "margin", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def exponents(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return c of key ~ T^c, fitted per block over its lengths: one row a setting and series."""
-    known = frame[(frame["status"] == "done") & (frame[key] > 0)]
+def copies(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the A/A ratios: `key` of the baseline's copy over the baseline's, one row a point.
+
+    Equal by construction, so that whatever is not 1 here is noise.
+    """
+    rows = [
+        {**named, **as_row(stats.paired_ratio(list(group[key]), list(group[f"{key}_base"])))}
+        for named, group in groups(_copied(frame, key), [*POINT, "implementation"])
+    ]
+    return pd.DataFrame(rows, columns=[*POINT, "implementation", *ESTIMATE])
+
+
+def margins(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the A/A band of every node and device, and the margin that verdicts allow there.
+
+    Columns: results, node, device, `band` (relative), `pairs` (points that it rests on), `margin`.
+    A place without copies in 2 blocks has no row; there the margin is 1 %.
+    """
     rows = []
-    for named, group in groups(known, [*SETTING, "implementation"]):
-        blocks = group.pivot_table(index="block", columns="sequence_length", values=key)
-        whole = blocks.dropna()
-        if whole.empty:
-            continue
-        law = stats.power_law([int(length) for length in whole.columns], whole.to_numpy().tolist())
-        if law is not None:
-            rows.append({**named, **_as_row(law.exponent)})
-    return pd.DataFrame(rows, columns=[*SETTING, "implementation", *ESTIMATE])
+    for named, group in groups(_copied(frame, key), PLACE):
+        ratio = group[key] / group[f"{key}_base"]
+        band = stats.noise_band([list(one) for _, one in ratio.groupby(_point_of(group))])
+        if band is not None:
+            allowed = {"band": band.width, "pairs": band.pairs, "margin": stats.margin_of(band)}
+            rows.append({**named, **allowed})
+    return pd.DataFrame(rows, columns=[*PLACE, "band", "pairs", "margin"])
+
+
+def margin_at(allowed: pd.DataFrame, named: Mapping[str, Any]) -> float:
+    """Return the margin of a point's node and device, from what `margins` gave."""
+    found = at(allowed, {name: named[name] for name in PLACE})
+    return float(found["margin"].iloc[0]) if len(found) else stats.MARGIN
 
 
 def groups(
@@ -135,5 +161,27 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     return [(1, float(part), "") if i % 2 else (0, math.inf, part) for i, part in enumerate(parts)]
 
 
-def _as_row(interval: stats.Interval) -> dict[str, float]:
+def as_row(interval: stats.Interval) -> dict[str, float]:
+    """Return the interval under the names of ESTIMATE."""
     return {name: float(value) for name, value in asdict(interval).items()}
+
+
+def _usable(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    return frame[(frame["status"] == "done") & (frame[key] > 0)]
+
+
+def _copied(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the copies, each beside the original of its block."""
+    known = _usable(frame, key)
+    return _with_baseline(known[known["replica"] > 0], known[known["replica"] == 0], key)
+
+
+def _with_baseline(rows: pd.DataFrame, among: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the rows whose block holds a baseline, with its `key` beside their own."""
+    shared = [*POINT, "block"]
+    base = among[among["baseline"]].drop_duplicates(shared)[[*shared, key]]
+    return rows.merge(base, on=shared, suffixes=("", "_base"))
+
+
+def _point_of(group: pd.DataFrame) -> list[pd.Series]:
+    return [group[name] for name in POINT]

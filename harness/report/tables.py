@@ -13,13 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness import stats
-from harness.report import captions, pairs
+from harness.report import captions, growth, pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT, sentence
 from harness.report.units import MISSING, POWER, RATIO, SHARE
 
-PLACE = ["results", "node", "device", "cell"]
+PLACE = [*pairs.PLACE, "cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +29,23 @@ class Answer:
     rows: pd.DataFrame
 
 
-def answer(frame: pd.DataFrame, margin: float = stats.MARGIN) -> Answer:
-    """Return the answer at every reference point."""
-    times = pairs.ratios(frame, "seconds_per_sequence", margin)
-    growth = pairs.exponents(frame, "seconds_per_sequence")
+def answer(frame: pd.DataFrame) -> Answer:
+    """Return the answer at every reference point; verdicts allow for the A/A band of its node."""
+    times = pairs.ratios(frame, "seconds_per_sequence")
+    laws = growth.exponents(frame, "seconds_per_sequence")
+    allowed = pairs.margins(frame, "seconds_per_sequence")
     sentences, rows = [], []
     for point in references(frame):
         found = [
             _row(frame, name, point)
             | _ratio(times, point | {"implementation": name})
-            | _exponent(growth, point | {"implementation": name})
+            | _exponent(laws, point | {"implementation": name})
             | _longest(frame, point | {"implementation": name})
             for name in pairs.series_order(pairs.at(frame, point))
         ]
         found = _relative_memory(found)
         where = pairs.describe(point, [*_telling(frame), "sequence_length"])
-        sentences.append(sentence(where, found, margin))
+        sentences.append(sentence(where, found, pairs.margin_at(allowed, point)))
         rows += found
     return Answer(tuple(sentences), pd.DataFrame(rows, columns=_COLUMNS))
 
@@ -85,7 +85,8 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
     text = (
         "Time ratios are formed inside blocks, then summarised (Hodges-Lehmann);"
         f" {captions.intervals(found.rows, 'blocks')}. A verdict needs"
-        f" {BLOCKS_FOR_A_VERDICT} blocks. Memory and gradients are exact and need no interval."
+        f" {BLOCKS_FOR_A_VERDICT} blocks{_allowing(found.rows)}."
+        " Memory and gradients are exact and need no interval."
     )
     return Table("answer", "Which one should I use?", text, found.rows, columns, len(where))
 
@@ -150,6 +151,7 @@ def _ratio(times: pd.DataFrame, named: Row) -> dict[str, Any]:
         return dict.fromkeys(("time_ratio", "time_ratio_low", "time_ratio_high"), math.nan) | {
             "confidence": math.nan,
             "blocks": 0,
+            "margin": math.nan,
             "verdict": None,
         }
     row = found.iloc[0]
@@ -159,13 +161,14 @@ def _ratio(times: pd.DataFrame, named: Row) -> dict[str, Any]:
         "time_ratio_high": row["high"],
         "confidence": row["confidence"],
         "blocks": int(row["count"]),
+        "margin": row["margin"],
         "verdict": row["verdict"],
     }
 
 
-def _exponent(growth: pd.DataFrame, named: Row) -> dict[str, float]:
+def _exponent(laws: pd.DataFrame, named: Row) -> dict[str, float]:
     setting = {key: value for key, value in named.items() if key != "sequence_length"}
-    found = pairs.at(growth, setting)
+    found = pairs.at(laws, setting)
     ends = {"exponent": "estimate", "exponent_low": "low", "exponent_high": "high"}
     if found.empty:
         return dict.fromkeys(ends, math.nan)
@@ -189,6 +192,15 @@ def _longest(frame: pd.DataFrame, named: Row) -> dict[str, Any]:
 def _judged(rows: pd.DataFrame) -> bool:
     """Return whether any row has blocks enough; a column of "too few blocks" tells nothing."""
     return bool((rows["verdict"].notna() & (rows["verdict"] != "too few blocks")).any())
+
+
+def _allowing(rows: pd.DataFrame) -> str:
+    """Return what verdicts allow for, where anything was compared."""
+    known = rows["margin"].dropna()
+    if known.empty:
+        return ""
+    own = " (the larger of 1 % and what the node shows of a thing against itself, A/A)"
+    return f" and allows for {SHARE.span(known)}{own}"
 
 
 def _time_text(row: Row) -> str:
@@ -218,6 +230,7 @@ _COLUMNS = [
     "time_ratio_high",
     "confidence",
     "blocks",
+    "margin",
     "verdict",
     "memory_ratio",
     "peak_bytes",

@@ -24,7 +24,7 @@ class PowerLaw:
 
     exponent: Interval
     scale: float
-    misfit: float  # the largest distance of a measured length from the law, relative
+    misfit: float  # relative; some measured length is at least so far from the law
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class OffsetPowerLaw:
     exponent: Interval
     overhead: Interval
     scale: float
-    misfit: float  # the largest distance of a measured length from the law, relative
+    misfit: float  # relative; some measured length is at least so far from the law
 
 
 def power_law(lengths: Series, values: Series | Sequence[Series]) -> PowerLaw | None:
@@ -129,8 +129,9 @@ def _table(lengths: Series, values: Series | Sequence[Series]) -> tuple[Floats, 
 
 
 def _misfit(residuals: Floats) -> float:
-    """Return the largest centre over blocks: scatter cancels there, a wrong shape does not."""
-    return float(np.abs(centres(residuals).estimate).max())
+    """Return how far some length is off for sure: the near end of its interval over blocks."""
+    off = centres(residuals)
+    return float(np.maximum(np.maximum(off.low, -off.high), 0.0).max())
 
 
 def _slope_interval(centred: Floats, y: Floats, slope: float) -> Interval:

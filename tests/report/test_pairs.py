@@ -56,17 +56,60 @@ def test_too_few_blocks_give_no_verdict_and_six_do():
     assert [verdict(5), verdict(6)] == ["too few blocks", "faster"]
 
 
-def test_time_in_proportion_to_length_has_exponent_one():
-    records = [
-        timed(BASE, length / 100, b, length=length) for b in (0, 1) for length in (8, 16, 32)
-    ]
-    (found,) = pairs.exponents(metrics.frame(records), "seconds_per_sequence").to_dict("records")
-    assert found["estimate"] == pytest.approx(1.0)
+COPY_OFF = 1.05  # what the copy takes, times the baseline
 
 
-def test_two_lengths_have_no_exponent():
-    records = [timed(BASE, length / 100, 0, length=length) for length in (8, 16)]
-    assert pairs.exponents(metrics.frame(records), "seconds_per_sequence").empty
+def with_copies(blocks=8, node="bench-01", off=COPY_OFF, lengths=(16, 32, 64, 128)):
+    """Return the baseline, its copy, and a rival that is 3 % slower, all without noise."""
+    records = []
+    for block in range(blocks):
+        for length in lengths:
+            original = timed(BASE, 1.0, block, node, length)
+            copy = replace(original, trial=replace(original.trial, replica=1))
+            copy = replace(copy, values={"sample_seconds": [off]})
+            records += [original, copy, timed(NATIVE, 1.03, block, node, length)]
+    return records
+
+
+def test_the_copy_of_the_baseline_is_no_series_and_no_sample_of_it():
+    frame = metrics.frame(with_copies())
+    found = pairs.ratios(frame, "seconds_per_sequence")
+    assert set(found["implementation"]) == {NATIVE.label}
+    assert list(found["estimate"]) == pytest.approx([1.03] * 4)
+    medians = pairs.estimates(frame, "seconds_per_sequence")
+    of_base = medians[medians["implementation"] == BASE.label]
+    assert list(of_base["estimate"]) == [1.0] * 4
+
+
+def test_a_verdict_allows_for_what_the_node_shows_between_a_thing_and_itself():
+    honest = pairs.ratios(metrics.frame(with_copies(off=1.0)), "seconds_per_sequence")
+    assert (set(honest["verdict"]), set(honest["margin"])) == ({"slower"}, {0.01})
+    noisy = pairs.ratios(metrics.frame(with_copies()), "seconds_per_sequence")
+    assert set(noisy["verdict"]) == {"equivalent"}
+    assert noisy["margin"].min() > COPY_OFF - 1
+
+
+def test_the_band_of_one_node_is_not_lent_to_another():
+    calm, noisy = with_copies(node="calm", off=1.0), with_copies(node="noisy")
+    frame = metrics.frame([*calm, *noisy])
+    found = pairs.ratios(frame, "seconds_per_sequence").drop_duplicates("node")
+    assert dict(zip(found["node"], found["verdict"], strict=True)) == {
+        "calm": "slower",
+        "noisy": "equivalent",
+    }
+    allowed = pairs.margins(frame, "seconds_per_sequence").set_index("node")
+    assert dict(allowed["pairs"]) == {"calm": 4, "noisy": 4}
+
+
+def test_without_copies_the_margin_is_one_percent():
+    frame = metrics.frame([r for r in with_copies() if not r.trial.replica])
+    assert pairs.margins(frame, "seconds_per_sequence").empty
+    assert set(pairs.ratios(frame, "seconds_per_sequence")["margin"]) == {0.01}
+
+
+def test_copies_are_shown_as_ratios_to_what_they_copy():
+    found = pairs.copies(metrics.frame(with_copies()), "seconds_per_sequence")
+    assert list(found["estimate"]) == pytest.approx([COPY_OFF] * 4)
 
 
 def test_the_baseline_comes_first_and_numbers_count_by_size():

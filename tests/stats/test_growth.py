@@ -112,3 +112,9 @@ def test_four_unknown_and_three_lengths_give_no_law_with_overhead():
 def test_one_block_has_a_law_and_no_confidence_in_it():
     got = offset_power_law(LENGTHS, timed(np.random.default_rng(RNG_SEED), 1, 0.001))
     assert got.exponent.confidence == 0.0
+
+
+def test_scatter_of_the_blocks_is_no_misfit():
+    blocks = timed(np.random.default_rng(RNG_SEED), 6, 0.1, overhead=0.0)
+    assert power_law(LENGTHS, blocks).misfit < 0.05
+    assert power_law(LENGTHS, blocks[:1]).misfit > 0.05  # of one block, scatter passes for shape
