@@ -1,66 +1,130 @@
-"""How much memory a training sequence needs: exact tensor bytes from the allocator's own events.
+"""How much memory a training sequence needs: exact tensor bytes, by the allocator's own account.
 
-Values: static_bytes (parameters, gradients, optimizer), batch_bytes, kept_bytes (alive when the
-backward pass begins, beyond static and batch; the largest over windows), peak_bytes (the most
-alive at once, everything counted), resident_peak_bytes (the operating system's view of the first
-sequence; null off Linux), theory.
+Values: static_bytes (parameters, gradients, optimizer), theory_static_bytes, batch_bytes,
+kept_bytes (alive when the backward pass begins, beyond static and batch; the largest over
+windows), peak_bytes (the most alive at once, everything counted), kept_bytes_per_step and
+peak_bytes_per_step (what a step more adds, from the whole sequence and its first half; null where
+T = 1), theory (of the sequence), theory_kept_bytes_per_step, flags (where measured and theory are
+apart), counted_by, resident_peak_bytes (the operating system's view of the first sequence; null
+off Linux), reserved_peak_bytes (what the accelerator's allocator held; null on a CPU).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
 
 from harness.contract import Batch
+from harness.measure import allocator_events, allocator_log, allocator_peaks
+from harness.measure.account import Traced, gradient_bytes
 from harness.rig import Rig
 
-MARK = "bptt: a backward pass begins"
 CLEAR_PEAK = "5"  # what proc(5) says to write to clear_refs to reset VmHWM
+APART = 0.05  # measured and theory further apart than this are flagged (MEASURING)
+MOMENTS = {"adam": 2, "sgd": 0}  # tensors as large as the parameters that an optimizer keeps
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
-    """Bytes beyond what was alive before the sequence."""
+class Account:
+    """What sequences of one length need, in bytes."""
 
-    kept_bytes: int
-    peak_bytes: int
+    static: int
+    batch: int
+    kept: int
+    peak: int
+    counted_by: str
 
 
 def measure(rig: Rig) -> dict[str, Any]:
     """Return the memory of one training sequence, after a first one that allocates what stays."""
-    optimizer = rig.optimizer(learning_rate=0.0)
-    drive = rig.drive(optimizer)
-    batch = rig.batch()
-
-    def sequence() -> None:
-        drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
-
+    optimizer, batch = rig.optimizer(learning_rate=0.0), rig.batch()
     with resident_peak() as resident:
-        sequence()
-    optimizer.zero_grad()  # the CPU's trace does not see what was allocated before it being freed
+        _sequence(rig, optimizer, batch)
+    found = account(rig, optimizer, batch)
+    reserved = allocator_peaks.reserved_peak_bytes(rig) if rig.device.type != "cpu" else None
+    theory = rig.theory()
+    values = {
+        "static_bytes": found.static,
+        "theory_static_bytes": theory_static_bytes(rig),
+        "batch_bytes": found.batch,
+        "kept_bytes": found.kept,
+        "peak_bytes": found.peak,
+        "counted_by": found.counted_by,
+        "resident_peak_bytes": resident[0] if resident else None,
+        "reserved_peak_bytes": reserved,
+        "theory": theory and asdict(theory),
+        **_per_step(rig, optimizer, batch, found),
+    }
+    return {**values, "flags": disagreements(values)}
+
+
+def account(rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch) -> Account:
+    """Return what a sequence needs as it trains, once what stays has been allocated."""
+    optimizer.zero_grad()  # what was allocated before an account is not seen being freed in it
     lasting = lasting_bytes(rig, optimizer)
 
     def sequences() -> None:
-        sequence()
-        sequence()  # during which the first one's gradients are still there, as in training
+        _sequence(rig, optimizer, batch)
+        _sequence(rig, optimizer, batch)  # while the first one's gradients are still there
 
-    traced = trace_cpu(rig, sequences) if rig.device.type == "cpu" else trace_device(rig, sequences)
-    theory = rig.theory()
-    return {
-        "static_bytes": lasting + gradient_bytes(rig),
-        "batch_bytes": batch_bytes(batch),
-        "kept_bytes": traced.kept_bytes,
-        "peak_bytes": lasting + batch_bytes(batch) + traced.peak_bytes,
-        "resident_peak_bytes": resident[0] if resident else None,
-        "theory": theory and asdict(theory),
-    }
+    traced = _tracer(rig)(rig, sequences)
+    size = batch_bytes(batch)
+    static, peak = lasting + gradient_bytes(rig), lasting + size + traced.peak_bytes
+    return Account(static, size, traced.kept_bytes, peak, traced.counted_by)
+
+
+def _tracer(rig: Rig) -> Callable[[Rig, Callable[[], None]], Traced]:
+    if rig.device.type != "cpu":
+        return allocator_peaks.traced
+    return allocator_log.traced if allocator_log.is_there() else allocator_events.traced
+
+
+def _sequence(rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
+    drive = rig.drive(optimizer)
+    drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
+
+
+def _per_step(
+    rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch, whole: Account
+) -> dict[str, float | None]:
+    """Return what each step of the second half adds, measured and by theory."""
+    names = ("kept_bytes_per_step", "peak_bytes_per_step", "theory_kept_bytes_per_step")
+    first = len(batch) // 2
+    if not first:
+        return dict.fromkeys(names)
+    half, more = account(rig, optimizer, batch.window(0, first)), len(batch) - first
+    shape = rig.shape()
+    costs = [rig.method.cost(replace(shape, length=length)) for length in (len(batch), first)]
+    kept = [cost.kept_bytes for cost in costs if cost is not None]
+    found = ((whole.kept - half.kept) / more, (whole.peak - half.peak) / more)
+    return dict(zip(names, (*found, (kept[0] - kept[1]) / more if kept else None), strict=True))
+
+
+def disagreements(values: Mapping[str, Any]) -> list[str]:
+    """Return in words where a figure and its theory are apart; by how much, in times."""
+    kept = (values["theory"] or {}).get("kept_bytes")
+    pairs = (
+        ("static", values["static_bytes"], values["theory_static_bytes"]),
+        ("kept for backward", values["kept_bytes"], kept),
+        ("kept per step", values["kept_bytes_per_step"], values["theory_kept_bytes_per_step"]),
+    )
+    return [
+        f"{name}: {measured / theory:.2f} times what theory says"
+        for name, measured, theory in pairs
+        if measured is not None and theory and abs(measured / theory - 1) > APART
+    ]
+
+
+def theory_static_bytes(rig: Rig) -> int:
+    """Return the bytes of parameters, their gradients and the optimizer's moments."""
+    tensors = 2 + MOMENTS[rig.trial.optimizer]
+    return tensors * sum(param.nbytes for param in rig.model.parameters())
 
 
 def batch_bytes(batch: Batch) -> int:
@@ -77,62 +141,6 @@ def lasting_bytes(rig: Rig, optimizer: torch.optim.Optimizer) -> int:
         if isinstance(value, torch.Tensor)
     ]
     return sum(tensor.nbytes for tensor in itertools.chain(rig.model.parameters(), states))
-
-
-def gradient_bytes(rig: Rig) -> int:
-    """Return the bytes of the gradients that the parameters hold now."""
-    params = rig.model.parameters()
-    return sum(param.grad.nbytes for param in params if param.grad is not None)
-
-
-def trace_cpu(rig: Rig, sequence: Callable[[], None]) -> Traced:
-    """Return the CPU allocator's account of `sequence`, from its events."""
-    held: list[int] = []  # by gradients, at each mark: they are static, not kept
-
-    def mark() -> None:
-        held.append(gradient_bytes(rig))
-        with record_function(MARK):
-            pass
-
-    rig.model.on_backward = mark
-    try:
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-            sequence()
-    finally:
-        rig.model.on_backward = None
-    session = profiler.profiler
-    assert session is not None, "a profiler that has run holds its session"
-    live = kept = peak = marks = 0
-    events = [e for e in session.kineto_results.events() if e.name() in ("[memory]", MARK)]
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        if event.name() == MARK:
-            kept = max(kept, live - held[marks])
-            marks += 1
-        else:
-            live += event.nbytes()
-            peak = max(peak, live)
-    return Traced(kept, peak)
-
-
-def trace_device(rig: Rig, sequence: Callable[[], None]) -> Traced:
-    """Return the accelerator allocator's own peaks over `sequence`."""
-    rig.synchronize()
-    before = torch.accelerator.memory_allocated(rig.device)
-    torch.accelerator.reset_peak_memory_stats(rig.device)
-    kept: list[int] = []
-
-    def mark() -> None:
-        now = torch.accelerator.memory_allocated(rig.device)
-        kept.append(now - before - gradient_bytes(rig))
-
-    rig.model.on_backward = mark
-    try:
-        sequence()
-        rig.synchronize()
-    finally:
-        rig.model.on_backward = None
-    peak = torch.accelerator.max_memory_allocated(rig.device)
-    return Traced(max(kept, default=0), peak - before)
 
 
 @contextmanager

@@ -50,13 +50,20 @@ def memory(frame: pd.DataFrame) -> Table:
     """Return the four figures of memory beside what theory says is kept."""
     names = ["peak_bytes", "static_bytes", "batch_bytes", "kept_bytes", "theory_kept_bytes"]
     data = _medians(frame, names)
+    beside = ["peak_bytes_per_step", "resident_peak_bytes"]
     data["kept_over_theory"] = data["kept_bytes"] / data["theory_kept_bytes"]
+    data = data.merge(_medians(frame, beside), on=KEYS, how="left")
     columns = (
         *(metric(name) for name in names),
         Column("kept / theory", _theory_text),
+        *(metric(name) for name in beside),
     )
     share = f"{DISAGREEMENT:.0%}".replace("%", " %")
-    note = f"Exact tensor bytes. Beyond {share} from theory the ratio is marked with “!”."
+    note = (
+        f"Exact tensor bytes. Beyond {share} from theory the ratio is marked with “!”. Per step:"
+        " what the steps of the second half add to the peak. The resident peak is the operating"
+        " system's view of the first sequence: a check, as it misses memory that is used again."
+    )
     return _made("memory", "What does it keep in memory?", note, data, columns, frame)
 
 

@@ -56,8 +56,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("batch_bytes", "batch", BYTES, "lower"),
     Metric("kept_bytes", "kept for backward", BYTES, "lower"),
     Metric("peak_bytes", "peak memory", BYTES, "lower"),
+    Metric("kept_bytes_per_step", "kept per step", BYTES, "lower"),
+    Metric("peak_bytes_per_step", "peak per step", BYTES, "lower"),  # what a step more adds to it
     Metric("resident_peak_bytes", "resident peak", BYTES, "lower"),
+    Metric("reserved_peak_bytes", "reserved peak", BYTES, "lower"),
+    Metric("theory_static_bytes", "theory: static", BYTES),
     Metric("theory_kept_bytes", "theory: kept", BYTES),
+    Metric("theory_kept_bytes_per_step", "theory: kept per step", BYTES),
     Metric("theory_peak_bytes", "theory: static + batch + kept", BYTES),
     Metric("cosine", "gradient cosine", COSINE, "higher"),
     Metric("relative_error", "relative error", PLAIN, "lower"),
@@ -188,10 +193,13 @@ def _speed(values: Values, trial: Trial) -> Row:
 
 def _memory(values: Values, trial: Trial) -> Row:
     names = ["static_bytes", "batch_bytes", "kept_bytes", "peak_bytes", "resident_peak_bytes"]
+    names += ["kept_bytes_per_step", "peak_bytes_per_step", "reserved_peak_bytes"]
+    names += ["theory_static_bytes", "theory_kept_bytes_per_step"]
     row = {name: _float(values.get(name)) for name in names}
     kept = _theory(values, "kept_bytes")
     peak = row["static_bytes"] + row["batch_bytes"] + kept
-    return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak}
+    flags = "; ".join(values.get("flags") or ())
+    return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak, "flags": flags}
 
 
 def _gradients(values: Values, trial: Trial) -> Row:

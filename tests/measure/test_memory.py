@@ -1,10 +1,15 @@
 """Exact bytes: beside theory, beside a tensor whose size is known, and beside nothing at all."""
 
 import pytest
-import torch
 from rigs import rig_of
 
-from harness.measure.memory import batch_bytes, measure, trace_cpu
+from harness.measure.memory import (
+    _per_step,
+    account,
+    batch_bytes,
+    disagreements,
+    measure,
+)
 from harness.trial import Choice
 
 CASES = [
@@ -31,19 +36,6 @@ def test_kept_bytes_are_what_theory_says(cell: str, gradient: str, params: dict[
 def test_a_fused_lstm_in_float32_keeps_about_twice_what_it_would_have_to() -> None:
     values = measure(rig_of("memory", "native", hidden_size=32))  # oneDNN's workspace
     assert 1.5 < values["kept_bytes"] / values["theory"]["kept_bytes"] < 3
-
-
-def test_a_tensor_of_known_size_is_counted_exactly() -> None:
-    rig = rig_of("memory")
-
-    def sequence() -> None:
-        held = torch.empty(1000, dtype=torch.float64)
-        del held
-        torch.empty(500, dtype=torch.float64)
-
-    traced = trace_cpu(rig, sequence)
-    assert traced.peak_bytes == 8000
-    assert traced.kept_bytes == 0
 
 
 def test_static_bytes_are_parameters_gradients_and_two_moments_of_adam() -> None:
@@ -74,3 +66,40 @@ def test_twice_the_length_keeps_twice_the_bytes_of_full_bptt_and_the_same_of_tru
 
     assert kept("full_bptt", 96) / kept("full_bptt", 48) == pytest.approx(2, rel=0.01)
     assert kept("truncated_bptt", 96) == pytest.approx(kept("truncated_bptt", 48), rel=0.02)
+
+
+@pytest.mark.parametrize("length", [9, 48])
+def test_a_step_more_adds_what_theory_says(length: int) -> None:
+    values = measure(rig_of("memory", dtype="float64", hidden_size=32, sequence_length=length))
+    want = values["theory_kept_bytes_per_step"]
+    assert values["kept_bytes_per_step"] == pytest.approx(want, rel=0.01)
+    batch = 8 * 4 * (2 + 1 + 1)  # of a step: B = 4; two inputs, one target, one weight
+    assert values["peak_bytes_per_step"] > want + batch
+
+
+def test_a_truncated_method_keeps_nothing_more_for_a_step_more() -> None:
+    params = {"stride": 8, "depth": 8}
+    values = measure(rig_of("memory", "truncated_bptt", params=params, sequence_length=96))
+    assert values["theory_kept_bytes_per_step"] == 0
+    assert values["kept_bytes_per_step"] < 0.01 * values["kept_bytes"] / 8
+
+
+def test_one_step_has_no_half_to_grow_from() -> None:
+    rig = rig_of("memory")
+    optimizer, step = rig.optimizer(0.0), rig.batch().window(0, 1)
+    whole = account(rig, optimizer, step)
+    assert whole.kept > 0
+    assert set(_per_step(rig, optimizer, step, whole).values()) == {None}
+
+
+def test_a_figure_and_its_theory_that_are_apart_are_flagged_and_others_are_not() -> None:
+    values = measure(rig_of("memory", hidden_size=32, dtype="float64"))
+    assert values["flags"] == disagreements(values) == []
+    doubled = {**values, "kept_bytes": 2 * values["kept_bytes"]}
+    assert disagreements(doubled) == ["kept for backward: 2.00 times what theory says"]
+    assert disagreements({**doubled, "theory": None}) == []
+
+
+def test_a_fused_lstm_in_float32_is_flagged() -> None:
+    flags = measure(rig_of("memory", "native", hidden_size=32))["flags"]
+    assert any(flag.startswith("kept for backward") for flag in flags)
