@@ -1,12 +1,18 @@
 """The protocol of a speed trial: what is run, what is kept, when it stops. No time is asserted."""
 
+import os
+
 import pytest
 import torch
 from rigs import rig_of
+from torch.utils.flop_counter import FlopCounterMode
 
+from harness.measure.floor import floor
 from harness.measure.phases import PHASES
-from harness.measure.speed import _flags, _sample, measure
-from harness.trial import SpeedProtocol
+from harness.measure.speed import _runs_per_sample, _sample, measure
+from harness.measure.stopwatch import Sample
+from harness.rig import Skipped
+from harness.trial import Choice, SpeedProtocol
 
 QUICK = {
     "warmup_sequences": 2,
@@ -51,7 +57,7 @@ def test_updates_per_sequence_are_windows_or_one() -> None:
     [
         ([1.0], {"min_samples": 10, "min_seconds": 0.0}, 10, "median known within 1%"),
         ([1.0, 2.0], {"min_seconds": 0.0, "max_samples": 30}, 30, "30 samples taken"),
-        ([1.0], {"max_seconds": 0.0}, 1, "0 s passed"),
+        ([1.0], {"max_seconds": 0.0}, 3, "0 s passed"),
         ([2.5], {}, 3, "3 samples of over 2 s"),
     ],
     ids=["steady", "noisy", "out of time", "long"],
@@ -61,17 +67,48 @@ def test_sampling_stops_at_the_first_rule_that_is_met(
 ) -> None:
     drawn: list[float] = []
 
-    def take() -> float:
+    def take() -> Sample:
         drawn.append(seconds[len(drawn) % len(seconds)])
-        return drawn[-1]
+        return Sample(drawn[-1], None)
 
     samples, found = _sample(take, SpeedProtocol(**protocol))  # type: ignore[arg-type]
     assert found == reason
     assert len(samples) == count
 
 
-def test_a_drift_an_outlier_and_a_crowd_are_flagged_and_a_steady_run_is_not() -> None:
-    assert _flags([1.0] * 10, preemptions=0) == []
-    assert "1.05 times" in _flags([1.0] * 5 + [1.05] * 5, 0)[0]
-    assert "1 of 10 samples" in _flags([1.0] * 9 + [4.0], 0)[0]
-    assert "preempted 11 times" in _flags([1.0] * 10, 11)[0]
+def test_more_threads_than_cores_are_refused_with_a_sentence() -> None:
+    rig = rig_of("speed", protocol=QUICK, threads=10_000)
+    with pytest.raises(Skipped, match="10000 threads on"):
+        measure(rig)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clock", "runs"),
+    [(0.001, 0.0, 10), (0.05, 0.0, 1), (0.001, 5e-6, 50)],
+    ids=["ten milliseconds", "long enough", "a dear clock"],
+)
+def test_a_sample_holds_runs_enough_for_its_clock(seconds: float, clock: float, runs: int) -> None:
+    assert _runs_per_sample(seconds, clock, SpeedProtocol()) == runs
+
+
+def test_the_record_says_what_the_machine_did_meanwhile() -> None:
+    values = measure(rig_of("speed", protocol=QUICK))
+    assert values["window_seconds"] > 0
+    assert values["own_busy_seconds"] > 0
+    assert values["affinity"] == sorted(os.sched_getaffinity(0))
+    assert values["device_sample_seconds"] is None  # a processor has no other clock
+
+
+def test_the_floor_is_sampled_as_long_as_the_method() -> None:
+    values = measure(rig_of("speed", protocol={**QUICK, "min_sample_seconds": 0.01}))
+    assert len(values["floor_seconds"]) == 5
+    assert values["floor_sequences_per_sample"] > values["sequences_per_sample"]
+
+
+def test_the_floor_does_the_products_that_theory_counts() -> None:
+    rig = rig_of("speed", sequence_length=80, cell=Choice("gru"))
+    with FlopCounterMode(display=False) as counter:
+        floor(rig)()
+    theory = rig.theory()
+    assert theory is not None
+    assert counter.get_total_flops() == pytest.approx(theory.flops)

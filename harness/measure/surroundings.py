@@ -1,0 +1,91 @@
+"""What else went on in the machine while samples were taken, read before and after them."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.doctor import company, counters
+from harness.doctor.counters import Counters
+from harness.doctor.finding import DISTURBS, Finding
+from harness.doctor.kernel import Kernel
+
+SHORTEST_WINDOW = 1.0  # seconds: the kernel counts in 10 ms, and a share of 3 % is looked for
+MOST_NAMED = 8  # processes whose time a record keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """One reading."""
+
+    counters: Counters
+    standing: tuple[Finding, ...]  # load and pressures
+    load: float | None
+    cpu_pressure: str | None  # as the kernel words it
+    preemptions: int  # of this process
+
+    @classmethod
+    def now(cls, kernel: Kernel) -> Surroundings:
+        """Return how things are."""
+        read = counters.read(kernel)
+        # The time of this process is our own, beside that of the one that forked it.
+        usage = replace(read.usage, own=read.usage.own + time.process_time())
+        load = kernel.text("proc/loadavg")
+        return cls(
+            counters=replace(read, usage=usage),
+            standing=tuple(company.pressure(kernel, of) for of in ("cpu", "memory", "io")),
+            load=float(load.split()[0]) if load else None,
+            cpu_pressure=kernel.text("proc/pressure/cpu"),
+            preemptions=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+        )
+
+
+def values(before: Surroundings, after: Surroundings) -> dict[str, Any]:
+    """Return what a record keeps of two readings."""
+    one, other = before.counters, after.counters
+    return {
+        "load_before": before.load,
+        "load_after": after.load,
+        "cpu_pressure_before": before.cpu_pressure,
+        "cpu_pressure_after": after.cpu_pressure,
+        "window_seconds": other.at - one.at,
+        "preemptions": after.preemptions - before.preemptions,
+        "busy_seconds": _busiest(one.usage, other.usage),
+        "machine_busy_seconds": other.usage.all - one.usage.all,
+        "own_busy_seconds": other.usage.own - one.usage.own,
+        "throttles": _grown(one.throttles, other.throttles),
+        "quota_pauses": _grown(one.pauses, other.pauses),
+        "swapped_pages": _grown(one.swapped_pages, other.swapped_pages),
+        "stolen_seconds": _grown(one.stolen_seconds, other.stolen_seconds),
+    }
+
+
+def flags(before: Surroundings, after: Surroundings, runs: int) -> list[str]:
+    """Return in words what of it disturbed so many runs."""
+    earlier = {one.topic: one for one in before.standing if one.state == DISTURBS}
+    later = {one.topic: one for one in after.standing if one.state == DISTURBS}
+    found = [*(earlier | later).values(), *counters.findings(before.counters, after.counters)]
+    if after.counters.at - before.counters.at < SHORTEST_WINDOW:
+        found = [one for one in found if one.topic not in ("busy processes", "stolen time")]
+    said = [f"{one.topic}: {one.seen}" for one in found if one.state == DISTURBS]
+    preemptions = after.preemptions - before.preemptions
+    if preemptions > runs:
+        said.append(f"preempted {preemptions} times in {runs} runs")
+    return said
+
+
+def _busiest(before: company.Usage, after: company.Usage) -> Mapping[str, float]:
+    """Return the processor time that other processes took, by name, of those that took most."""
+    seconds: dict[str, float] = {}
+    for key, (name, used) in after.by_process.items():
+        earlier = before.by_process.get(key, (name, 0.0))[1]
+        seconds[name] = seconds.get(name, 0.0) + used - earlier
+    most = sorted(seconds, key=seconds.__getitem__, reverse=True)[:MOST_NAMED]
+    return {name: round(seconds[name], 3) for name in most if seconds[name] > 0}
+
+
+def _grown(first: int | float | None, last: int | float | None) -> int | float | None:
+    return None if first is None or last is None else last - first
