@@ -14,7 +14,7 @@ ROWS = [
     ["drive"],
     ["registry"],
     ["sweep"],
-    ["data", "environment"],
+    ["data", "environment", "forecast"],
     ["store", "doctor"],
     ["rig"],
     ["oracle"],
@@ -37,7 +37,8 @@ ONLY_IN = {
     "tomllib": {"sweep", "data"},
     "subprocess": {"executors", "data", "environment"},  # Ray, pip, git
 }
-WITHOUT_TORCH = {"trial", "stats", "sweep", "data", "environment", "store", "report", "launch"}
+WITHOUT_TORCH = {"trial", "stats", "sweep", "data", "environment", "forecast", "store", "report"}
+WITHOUT_TORCH |= {"launch"}
 
 
 def room_of(path: Path) -> str:

@@ -49,7 +49,7 @@ def run(words: list[str]) -> None:
         case ["bptt", *arguments]:
             if arguments[0] == "sweep":
                 sets = [word for pair in SMALL.items() for word in ("--set", "=".join(pair))]
-                arguments += ["--executor", "inline", "--resume", *sets]
+                arguments += ["--executor", "inline", "--resume", "--probe-seconds", "0", *sets]
             arguments += ["--pairs", "0"] if arguments[0] == "doctor" else []
             result = CliRunner().invoke(main, arguments, prog_name="bptt", catch_exceptions=False)
             assert result.exit_code == 0, result.output

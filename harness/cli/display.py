@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, field
 from types import TracebackType
 
 import click
@@ -18,34 +18,59 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import words
+from harness.forecast.progress import Progress, Remaining
 from harness.trial import Record, Trial
 
+ETA_SECONDS = 1.0  # how often it is worked out: thousands of trials are added up for it
+WIDE = 0.5  # relative; from here on an ETA's two ends say more than its middle
 HEARTBEAT_SECONDS = 30.0  # without a line for so long, a log looks dead
 
 
-@dataclass
 class Tally:
-    """How far a sweep is."""
+    """How far a sweep is; any thread may ask."""
 
-    name: str
-    total: int
-    before: int  # recorded by an earlier command
-    statuses: Counter[str] = field(default_factory=Counter)
-    began: float = field(default_factory=time.monotonic)
+    def __init__(self, name: str, total: int, before: int, progress: Progress) -> None:
+        """Count `total` trials, of which `before` were recorded by an earlier command."""
+        self.name = name
+        self.total = total
+        self.before = before
+        self.statuses: Counter[str] = Counter()
+        self._progress = progress
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._told, self._told_at = "", -math.inf
 
     @property
     def finished(self) -> int:
         """Return the trials that have a record."""
         return self.before + self.statuses.total()
 
+    def started(self, trial: Trial) -> None:
+        """Note that a trial runs."""
+        with self._lock:
+            self._progress.started(trial)
+
+    def kept(self, record: Record) -> None:
+        """Note what became of a trial."""
+        with self._lock:
+            self.statuses[record.status] += 1
+            self._progress.ended(record)
+
     def remaining(self) -> str:
-        """Return "52 s, ETA 3 min", from the trials that this command has run."""
-        elapsed = time.monotonic() - self.began
-        ran = self.statuses.total() - self.statuses["skipped"]
-        if not ran:
-            return words.duration(elapsed)
-        left = elapsed / ran * (self.total - self.finished)
-        return f"{words.duration(elapsed)}, ETA {words.duration(left)}"
+        """Return "52 s, ETA 3 min 10 s (± 20 s)"; the ETA is anew once a second."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._told_at >= ETA_SECONDS:
+                self._told, self._told_at = eta(self._progress.remaining()), now
+        return f"{words.duration(now - self._began)}, ETA {self._told}"
+
+
+def eta(left: Remaining) -> str:
+    """Return "3 min (± 20 s)"; a range where little is known."""
+    if left.spread < WIDE:
+        return f"{words.duration(left.seconds)} (± {words.duration(left.seconds * left.spread)})"
+    ends = (left.seconds / (1 + left.spread), left.seconds * (1 + left.spread))
+    return " to ".join(dict.fromkeys(map(words.duration, ends)))
 
 
 class Display(ABC):
@@ -110,11 +135,12 @@ class PlainDisplay(Display):
 
     def started(self, trial: Trial, node: str) -> None:
         """Say nothing: the record's line says it all."""
+        self.tally.started(trial)
 
     def kept(self, record: Record) -> None:
         """Write the record's line."""
         self._last = time.monotonic()
-        self.tally.statuses[record.status] += 1
+        self.tally.kept(record)
         place = f"[{self.tally.finished}/{self.tally.total}]"
         click.echo(f"{place} {record.status:7} {record.trial}  {words.headline(record)}")
 
@@ -152,19 +178,21 @@ class LiveDisplay(Display):
         """Show the trial on its node."""
         with self._lock:
             self._running[trial.id] = (trial, node, time.monotonic())
+        self.tally.started(trial)
 
     def kept(self, record: Record) -> None:
         """Move the bar; a failure gets a line that stays."""
         with self._lock:
             self._running.pop(record.trial.id, None)
-            self.tally.statuses[record.status] += 1
+        self.tally.kept(record)
         if record.status not in ("done", "skipped"):
             line = Text(f"{record.status:8}", style=words.COLOURS[record.status])
             self._console.print(line.append(f"{record.trial}  {words.headline(record)}", ""))
 
     def _drawn(self) -> Group:
+        tally = self.tally
         with self._lock:
-            tally, running = self.tally, list(self._running.values())
+            running = list(self._running.values())
         title = Text(f"{tally.name}  ", style="bold").append(
             "Ctrl-C stops cleanly; again kills", "dim"
         )

@@ -1,16 +1,28 @@
-"""What a sweep will take: the memory that theory predicts, the time that the protocols ask for."""
+"""What a sweep will take: time and memory of each implementation, and what may not fit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
+import psutil
+
+from harness.cli import words
 from harness.cli.plan import Plan
-from harness.data import DataError
+from harness.cli.probes import Probes
+from harness.cli.theory import demands
+from harness.executors.child import RESERVE
+from harness.executors.cores import physical_cores
+from harness.forecast.expected import Expected
+from harness.forecast.model import Forecast
+from harness.forecast.progress import ALONE
+from harness.store import Expectations
 from harness.trial import Trial
 
-PROCESS_SECONDS = 0.1  # to fork a process, build the model and write the record, as was seen
+# A training sequence tells methods apart; scoring many sequences and the oracle cost all the same.
+COMPARABLE = ("memory", "speed", "training", "gradients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,49 +31,148 @@ class Estimate:
 
     label: str
     trials: int
-    seconds: float  # at least: the sequences themselves may take longer
-    kept_bytes: float | None  # for the backward pass of its largest trial; None: no formula
+    seconds: float  # of its trials, one after another
+    peak_bytes: float | None  # of its largest training sequence; None: no formula
+    largest: Trial | None
+    too_large: int  # trials that will probably not fit
 
 
-def estimates(plan: Plan) -> Iterator[Estimate]:
-    """Yield an estimate for every implementation; builds its models, but runs nothing."""
-    for implementation in plan.sweep.implementations:
-        label = implementation.label
-        trials = [
-            each.trial
-            for each in plan.planned
-            if each.skip_reason is None and each.trial.implementation.label == label
-        ]
-        found = [_kept_bytes(plan, trial) for trial in _largest(trials)]
-        kept = max((one for one in found if one is not None), default=None)
-        yield Estimate(label, len(trials), math.fsum(map(_seconds, trials)), kept)
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the whole sweep will take."""
+
+    expected: dict[str, Expected]  # by trial
+    estimates: tuple[Estimate, ...]
+    seconds: float  # from the first trial to the last
+    spread: float  # relative; nine of ten such estimates are better
+    basis: str
+    oracle_bytes: float  # the most that a comparison with the exact gradient needs
+    limit_bytes: float | None  # that a trial may take; None: another machine's
+    left_out: int  # trials of which nothing is known
 
 
-def _seconds(trial: Trial) -> float:
-    protocol = trial.protocol
-    if trial.measurement == "speed":
-        return PROCESS_SECONDS + protocol["warmup_seconds"] + protocol["min_seconds"]
-    return PROCESS_SECONDS
+def forecast(plan: Plan, probes: Probes) -> Forecast:
+    """Return the cost model of the plan's trials; builds their models, but runs nothing."""
+    timed = [record.trial for record in probes.records]
+    trials = [each.trial for each in plan.planned if each.skip_reason is None]
+    return Forecast(demands([*trials, *timed], plan.registry), probes.records)
 
 
-def _largest(trials: Sequence[Trial]) -> Collection[Trial]:
-    """Return the trial with the most numbers in its states, for every cell and task."""
-    found: dict[tuple[str, str], Trial] = {}
-    for trial in sorted(trials, key=_states):
-        found[str(trial.cell), str(trial.task)] = trial
-    return found.values()
+def outlook(plan: Plan, probes: Probes) -> Outlook:
+    """Return what the plan's trials will take."""
+    model = forecast(plan, probes)
+    trials = [each.trial for each in plan.planned if each.skip_reason is None]
+    known = [trial for trial in trials if model.knows(trial)]
+    expected = {trial.id: model.expected(trial) for trial in known}
+    limit = limit_bytes(plan)
+    exact = [expected[trial.id].peak_bytes for trial in known if trial.measurement == "gradients"]
+    return Outlook(
+        expected=expected,
+        estimates=tuple(_estimates(plan, known, expected, limit)),
+        seconds=_wall_seconds(known, expected, slots(plan)),
+        spread=model.spread,
+        basis=basis(probes),
+        oracle_bytes=max((peak for peak in exact if peak is not None), default=0.0),
+        limit_bytes=limit,
+        left_out=len(trials) - len(known),
+    )
 
 
-def _states(trial: Trial) -> int:
-    return trial.sequence_length * trial.batch_size * trial.hidden_size
+def expectations(plan: Plan, model: Forecast, probes: Probes) -> Expectations:
+    """Return the estimates that are kept with the plan."""
+    trials = [each.trial for each in plan.planned if each.skip_reason is None]
+    known = {trial.id: model.expected(trial) for trial in trials if model.knows(trial)}
+    return Expectations(basis(probes), known)
 
 
-def _kept_bytes(plan: Plan, trial: Trial) -> float | None:
-    """Return what theory says; None without a formula, or where a data pack is not here yet."""
-    from harness import rig  # imports torch
+def basis(probes: Probes) -> str:
+    """Return what estimates rest on, in words."""
+    if not probes.records:
+        return "no probe timings, but theory and the rates of another machine"
+    done = sum(record.status == "done" for record in probes.records)
+    part = f"{done} of {probes.wanted}" if done < probes.wanted else str(done)
+    return f"{part} probe timings of {datetime.fromtimestamp(probes.at):%Y-%m-%d %H:%M}"
 
-    try:
-        cost = rig.build(replace(trial, device="cpu"), plan.registry).theory()
-    except (rig.Skipped, DataError):
+
+def limit_bytes(plan: Plan) -> float | None:
+    """Return how much memory a trial may take: what the sweep says, or what is free here."""
+    if plan.sweep.limits.memory_bytes is not None:
+        return float(plan.sweep.limits.memory_bytes)
+    if plan.settings.address is not None:
         return None
-    return None if cost is None else cost.kept_bytes
+    memory = psutil.virtual_memory()
+    return float(memory.available - memory.total // RESERVE)
+
+
+def slots(plan: Plan) -> int:
+    """Return how many trials share this machine at a time; 1 where it is another's."""
+    alone = plan.settings.address is not None or not plan.parallel
+    return 1 if alone else len(physical_cores())
+
+
+def _estimates(
+    plan: Plan, known: list[Trial], expected: dict[str, Expected], limit: float | None
+) -> Iterator[Estimate]:
+    by_label: dict[str, list[Trial]] = {}
+    for trial in known:
+        by_label.setdefault(trial.implementation.label, []).append(trial)
+    for implementation in plan.sweep.implementations:
+        trials = by_label.get(implementation.label, [])
+        peaks = {
+            trial.id: peak
+            for trial in trials
+            if (peak := expected[trial.id].peak_bytes) is not None and trial.device == "cpu"
+        }
+        largest = max(
+            (trial for trial in trials if trial.id in peaks),
+            key=lambda trial: (-COMPARABLE.index(trial.measurement), peaks[trial.id]),
+            default=None,
+        )
+        yield Estimate(
+            label=implementation.label,
+            trials=len(trials),
+            seconds=math.fsum(expected[trial.id].seconds for trial in trials),
+            peak_bytes=None if largest is None else peaks[largest.id],
+            largest=largest,
+            too_large=sum(limit is not None and peak > limit for peak in peaks.values()),
+        )
+
+
+def _wall_seconds(known: list[Trial], expected: dict[str, Expected], slots: int) -> float:
+    alone = math.fsum(expected[t.id].seconds for t in known if t.measurement == ALONE)
+    packed = math.fsum(expected[t.id].seconds for t in known if t.measurement != ALONE)
+    return alone + packed / slots
+
+
+def lines(found: Outlook) -> Iterator[str]:
+    """Yield the estimate as a table, with what it rests on."""
+    width = max(len("implementation"), *(len(one.label) for one in found.estimates))
+    yield f"  {'implementation':{width}}  trials  est. time  est. peak memory (largest trial)"
+    for one in found.estimates:
+        lasts = words.duration(one.seconds)
+        yield f"  {one.label:{width}}  {one.trials:6,}  {lasts:>9}  {_memory(one, found)}"
+    if found.oracle_bytes:
+        needed = words.bytes_text(found.oracle_bytes)
+        yield f"  the exact gradient, which methods are compared with, needs up to {needed}"
+    if found.left_out:
+        left_out = words.plural(found.left_out, "trial")
+        yield f"  {left_out} are not in it: no plugin runs them, or their data are not here yet"
+    yield f"estimate: {words.duration(found.seconds)}{_doubt(found)}; basis: {found.basis}"
+
+
+def _memory(one: Estimate, found: Outlook) -> str:
+    if one.peak_bytes is None or one.largest is None:
+        return "no formula"
+    trial = one.largest
+    where = f"{trial.cell}, {trial.task}, T={trial.sequence_length}, H={trial.hidden_size}"
+    text = f"{words.bytes_text(one.peak_bytes):>8}  {where}"
+    if not one.too_large or found.limit_bytes is None:
+        return text
+    limit = words.bytes_text(found.limit_bytes)
+    return f"{text}  above the {limit} there are: {words.plural(one.too_large, 'trial')} likely oom"
+
+
+def _doubt(found: Outlook) -> str:
+    if found.spread < 1:
+        return f" ± {100 * found.spread:.0f} %"
+    return f", to within a factor of {1 + found.spread:.1f}"

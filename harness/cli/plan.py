@@ -21,11 +21,12 @@ class Executor:
 
     run: Callable[[Sequence[Trial], Settings, OnStart], Iterator[Record]]
     devices: Callable[[Settings], tuple[str, ...]]
+    parallel: bool  # trials that are not timed share a node
 
 
 EXECUTORS: Mapping[str, Executor] = {
-    "ray": Executor(ray.run, ray.devices),
-    "inline": Executor(inline.run, lambda _: environment.devices()),
+    "ray": Executor(ray.run, ray.devices, parallel=True),
+    "inline": Executor(inline.run, lambda _: environment.devices(), parallel=False),
 }
 
 
@@ -37,6 +38,7 @@ class Options:
     sets: tuple[str, ...]
     only: str
     dry_run: bool
+    probe_seconds: float
     resume: bool
     rerun: str
     address: str | None
@@ -66,6 +68,11 @@ class Plan:
     def ids(self) -> frozenset[str]:
         """Return the ids of every trial of the sweep: what its report is about."""
         return frozenset(each.trial.id for each in self.every)
+
+    @property
+    def parallel(self) -> bool:
+        """Return whether trials that are not timed run side by side."""
+        return self.executor.parallel
 
     @property
     def packs(self) -> list[str]:

@@ -7,23 +7,24 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness import data, launch
-from harness.cli import display, ending, exits, words
+from harness.cli import display, ending, exits, probes, words
 from harness.cli import plan as plans
-from harness.cli.estimate import estimates
+from harness.cli.estimate import Outlook, expectations, forecast, lines, outlook, slots
 from harness.cli.fetch import announce
 from harness.cli.plan import EXECUTORS, Options, Plan
 from harness.cli.report import MADE_BY, SWEEP
-from harness.report.units import BYTES
-from harness.store import JOURNAL, Store, StoreError, write_planned
-from harness.sweep import resolved
+from harness.forecast.progress import Progress, longest_first
+from harness.store import JOURNAL, Store, StoreError, write_expected, write_planned
+from harness.sweep import Planned, resolved
 from harness.trial import STATUSES
 
 PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
@@ -44,6 +45,13 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Overrule the file.")
 @click.option("--only", default="", metavar="EXPR", help='Part of it: "cell=lstm T>=128".')
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@click.option(
+    "--probe-seconds",
+    type=click.FloatRange(min=0.0),
+    default=20.0,
+    show_default=True,
+    help="What a dry run may spend on short trials, to tell how fast this machine is.",
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier command stopped.")
 @click.option("--rerun", default="", metavar="EXPR", help='Run these again: "status=oom".')
 @click.option("--address", help="A Ray cluster; without it, a Ray on this machine.")
@@ -76,25 +84,31 @@ def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parse
 
 def _show(plan: Plan, options: Options) -> None:
     """Say what would run and what it would take."""
-    found = list(estimates(plan))
-    seconds = sum(estimate.seconds for estimate in found)
+    if not options.as_json:
+        click.echo(plans.overview(plan))
+        if options.probe_seconds:
+            seconds = words.duration(options.probe_seconds)
+            click.echo(f"timing short trials, for at most about {seconds}", err=True)
+    found = outlook(plan, probes.timed(plan, options))
     missing = data.missing(plan.packs)
     if options.as_json:
-        trials = {each.trial.id: str(each.trial) for each in plan.planned}
-        event = {"sweep": plan.sweep.name, "seconds": seconds, "trials": trials}
-        click.echo(json.dumps({**event, "missing_packs": missing}))
+        click.echo(json.dumps({**_outlook_event(plan, found), "missing_packs": missing}))
         return
-    width = max(len(estimate.label) for estimate in found)
-    click.echo(plans.overview(plan))
-    click.echo(f"  {'implementation':{width}}  trials  at least  kept for backward (theory)")
-    for one in found:
-        kept = "no formula" if one.kept_bytes is None else BYTES.text(one.kept_bytes)
-        lasts = words.duration(one.seconds)
-        click.echo(f"  {one.label:{width}}  {one.trials:6,}  {lasts:>8}  {kept}")
-    click.echo(
-        f"estimate: at least {words.duration(seconds)}, from warm-up and sampling times; what "
-        f"long sequences add is not in it\nnothing was run. {_next(missing, options)}"
-    )
+    for line in lines(found):
+        click.echo(line)
+    click.echo(f"nothing was kept in {plan.folder}. {_next(missing, options)}")
+
+
+def _outlook_event(plan: Plan, found: Outlook) -> dict[str, object]:
+    trials = {each.trial.id: str(each.trial) for each in plan.planned}
+    expected = {name: asdict(one) for name, one in found.expected.items()}
+    estimates = [
+        {**asdict(one), "largest": None if one.largest is None else one.largest.id}
+        for one in found.estimates
+    ]
+    plain = {"seconds": found.seconds, "spread": found.spread, "basis": found.basis}
+    event = {"sweep": plan.sweep.name, **plain, "implementations": estimates}
+    return {**event, "trials": trials, "expected": expected}
 
 
 def _next(missing: list[str], options: Options) -> str:
@@ -142,12 +156,14 @@ def _run(plan: Plan, options: Options) -> int:
         write_planned(plan.folder, plan.ids)
         launch.reopen(plan.planned, kept, plan.again)
         left = launch.pending(plan.planned, kept)
-        tally = display.Tally(plan.sweep.name, len(plan.planned), len(plan.planned) - len(left))
+        progress, seconds = _foretell(plan, options, left)
+        before = len(plan.planned) - len(left)
+        tally = display.Tally(plan.sweep.name, len(plan.planned), before, progress)
         if not options.as_json:
             already = f"; {tally.before:,} are done already" if tally.before else ""
             click.echo(f"{plans.overview(plan)}{already}\nrecords  {plan.folder / JOURNAL}")
         try:
-            _watch(plan, kept, display.chosen(tally, options.as_json))
+            _watch(plan, kept, display.chosen(tally, options.as_json), seconds)
         except KeyboardInterrupt:
             again = shlex.join([*plans.command_line(options), "--resume"])
             said = f"interrupted; nothing that was recorded is lost. go on with: {again}"
@@ -156,11 +172,24 @@ def _run(plan: Plan, options: Options) -> int:
     return ending.told(plan, options, time.monotonic() - began)
 
 
-def _watch(plan: Plan, kept: Store, shown: display.Display) -> None:
+def _foretell(
+    plan: Plan, options: Options, left: Sequence[Planned]
+) -> tuple[Progress, dict[str, float]]:
+    """Keep what every trial is expected to take; return the ETA's model, and seconds by trial."""
+    known = probes.remembered(plan, options)
+    model = forecast(plan, known)
+    expected = expectations(plan, model, known)
+    write_expected(plan.folder, expected)
+    trials = [each.trial for each in left if each.trial.id in expected.trials]
+    seconds = {name: one.seconds for name, one in expected.trials.items()}
+    return Progress(model, trials, slots(plan), time.monotonic), seconds
+
+
+def _watch(plan: Plan, kept: Store, shown: display.Display, seconds: Mapping[str, float]) -> None:
     """Run the trials and show them; whoever interrupts is told that it takes a moment."""
 
     def execute(trials: launch.Trials) -> launch.Records:
-        return plan.executor.run(trials, plan.settings, shown.started)
+        return plan.executor.run(longest_first(trials, seconds), plan.settings, shown.started)
 
     running = closing(launch.run(plan.planned, kept, execute))
     with _terminated_as_interrupted(), shown, running as records:

@@ -56,6 +56,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def bytes_text(amount: float) -> str:
+    """Return "5.9 GiB"."""
+    return BYTES.text(round(amount))
+
+
 def duration(seconds: float) -> str:
     """Return "41 s", "1 min 48 s", "12 min" or "1 h 41 min"."""
     whole = round(seconds)

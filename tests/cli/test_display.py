@@ -2,12 +2,15 @@
 
 import io
 import json
+import time
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from harness.cli import display, words
+from harness.forecast.model import Forecast
+from harness.forecast.progress import Progress, Remaining
 from harness.trial import Choice, Implementation, Record, Trial
 
 
@@ -29,6 +32,11 @@ def trial_of(block: int = 0, measurement: str = "speed") -> Trial:
         block=block,
         seed=0,
     )
+
+
+def tally() -> display.Tally:
+    """Return the tally of 12 trials, 3 of them done, about which nothing is known."""
+    return display.Tally("tiny", 12, 3, Progress(Forecast({}), [], 1, time.monotonic))
 
 
 SPEED = Record(trial_of(), "done", values={"sample_seconds": [0.04, 0.0412, None, 0.05]})
@@ -81,8 +89,22 @@ def test_counts_come_in_the_order_of_the_statuses() -> None:
     assert words.counts(["oom", "done", "failed", "done"]) == "2 done, 1 oom, 1 failed"
 
 
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (Remaining(190.0, 0.1), "3 min 10 s (± 19 s)"),
+        (Remaining(600.0, 2.0), "3 min 20 s to 30 min"),
+        (Remaining(0.0, 0.1), "0 s (± 0 s)"),
+        (Remaining(0.0, 3.0), "0 s"),
+    ],
+    ids=["known", "hardly known", "over", "over, hardly known"],
+)
+def test_an_eta_says_how_sure_it_is(left: Remaining, text: str) -> None:
+    assert display.eta(left) == text
+
+
 def test_without_a_terminal_a_trial_is_one_line() -> None:
-    shown = display.PlainDisplay(display.Tally("tiny", total=12, before=3))
+    shown = display.PlainDisplay(tally())
     with CliRunner().isolation() as (out, *_), shown:
         shown.started(trial_of(), "here")
         shown.kept(SPEED)
@@ -105,7 +127,7 @@ def test_json_lines_hold_the_whole_record() -> None:
 def test_on_a_terminal_the_bar_counts_and_a_failure_stays() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=160, color_system=None)
-    shown = display.LiveDisplay(display.Tally("tiny", total=12, before=3), console)
+    shown = display.LiveDisplay(tally(), console)
     with shown:
         shown.started(SPEED.trial, "node-1")
         shown.started(OOM.trial, "node-2")

@@ -1,0 +1,109 @@
+"""The estimate of a trial: rates times theory, corrected by what probes and trials have shown."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from harness.forecast import passes
+from harness.forecast.correction import SURE, Corrections
+from harness.forecast.demand import Demand, Levels, levels, series
+from harness.forecast.expected import Expected
+from harness.forecast.rates import Rates, Timing
+from harness.trial import Record, Trial
+
+BLIND = 3.0  # times: how far rates of another machine may be off
+AT_BEST = 0.1  # of a trial's time: what a machine moves from one hour to the next
+PEAK_SPREAD = 0.1  # of a peak: what theory leaves out is allocated and freed on the way
+FLOAT64_PEAK = 2.0  # the oracle keeps the graph and, going back, as much again for the lags
+
+
+class Forecast:
+    """Estimates for trials whose demands are known, by their ids."""
+
+    def __init__(self, demands: Mapping[str, Demand], probes: Sequence[Record] = ()) -> None:
+        done = [record for record in probes if record.status == "done"]
+        self._demands = demands
+        self._timings = [
+            Timing(series(record.trial), demands[record.trial.id], _sequence_seconds(record))
+            for record in done
+            if record.trial.measurement == "speed"
+        ]
+        self._rates = Rates.of(self._timings)
+        prior = self._left_out() if self._timings else math.log(BLIND) / SURE
+        self._seconds = Corrections(max(prior, math.log1p(AT_BEST) / SURE))
+        self._peaks = Corrections(PEAK_SPREAD)
+        self.probes = len(done)
+        for record in done:
+            self.learn(record)
+
+    @property
+    def spread(self) -> float:
+        """Return the relative error that nine of ten estimates of time stay below."""
+        return self._seconds.spread
+
+    def knows(self, trial: Trial) -> bool:
+        """Return whether the trial's demand is known."""
+        return trial.id in self._demands
+
+    def expected(self, trial: Trial) -> Expected:
+        """Return what the trial will take."""
+        peak = self._peak(trial)
+        return Expected(
+            self.uncorrected(trial) * self.factor(levels(trial)),
+            None if peak is None else peak * self._peaks.factor(_peak_levels(trial)),
+        )
+
+    def uncorrected(self, trial: Trial) -> float:
+        """Return the seconds by rates and theory alone."""
+        demand = self._demands[trial.id]
+        return passes.seconds(trial, self._rates.seconds(series(trial), demand))
+
+    def factor(self, along: Levels) -> float:
+        """Return what such trials have taken over what was expected of them."""
+        return self._seconds.factor(along)
+
+    def learn(self, record: Record) -> None:
+        """Take in what a trial took; one that did not end well says nothing."""
+        trial = record.trial
+        if record.status != "done" or trial.id not in self._demands:
+            return
+        truth = record.ended - record.started
+        self._seconds.learn(levels(trial), self.uncorrected(trial), truth)
+        peak, seen = self._peak(trial), record.values.get("peak_bytes")
+        if peak is not None and seen is not None:
+            self._peaks.learn(_peak_levels(trial), peak, float(seen))
+
+    def _peak(self, trial: Trial) -> float | None:
+        demand = self._demands[trial.id]
+        if demand.kept_bytes is None:
+            return None
+        plain = demand.static_bytes + demand.batch_bytes + demand.kept_bytes
+        if trial.measurement == "gradients":
+            return plain + FLOAT64_PEAK * demand.oracle_bytes
+        return max(plain, demand.static_bytes + demand.scored_bytes)
+
+    def _left_out(self) -> float:
+        """Return the spread of errors where each timing is foretold from the others."""
+        errors = []
+        for place, one in enumerate(self._timings):
+            others = [*self._timings[:place], *self._timings[place + 1 :]]
+            foretold = Rates.of(others).seconds(one.series, one.demand)
+            errors.append(math.log(one.seconds / foretold))
+        if len(errors) < 2:
+            return math.log(BLIND) / SURE
+        return math.sqrt(statistics.fmean(error**2 for error in errors))
+
+
+def _peak_levels(trial: Trial) -> Levels:
+    """Return what a peak is alike in: all but `gradients` run what `memory` traces."""
+    if trial.measurement == "gradients":
+        return levels(trial)
+    return levels(replace(trial, measurement="memory"))
+
+
+def _sequence_seconds(record: Record) -> float:
+    samples = record.values["sample_seconds"]
+    return statistics.median(float(sample) for sample in samples if sample is not None)

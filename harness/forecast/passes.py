@@ -1,0 +1,60 @@
+"""How many seconds a trial takes whose sequences take so many: what each measurement runs."""
+
+from __future__ import annotations
+
+import math
+
+from harness.trial import SpeedProtocol, TrainingProtocol, Trial
+
+PROCESS_SECONDS = 0.08  # to fork, build, write the record: the least that any trial took
+FORWARD_SHARE = 1 / 3  # of a sequence's work: a backward pass has two products for each one
+SPREAD = 0.02  # of a process's samples, typically; what is seen corrects it
+Z95 = 1.96
+MEDIAN_LOSS = math.sqrt(math.pi / 2)  # a median's standard error over the mean's
+LONG_SECONDS, LONG_SAMPLES = 2.0, 3  # a longer sequence needs three samples (MEASURING)
+FLOOR_SEQUENCES = 1.0  # bare products: six at a sixth of a sequence, in the reference run
+MEMORY_SEQUENCES = 9.0  # three, traced event by event: three times as slow
+GRADIENT_SEQUENCES = 8.0  # oracle, method bare, applied and in its dtype, most in float64
+
+
+def seconds(trial: Trial, sequence: float) -> float:
+    """Return the trial's seconds, from the start of its process to the end, at `sequence` each."""
+    return PROCESS_SECONDS + _INSIDE[trial.measurement](trial, sequence)
+
+
+def _speed(trial: Trial, sequence: float) -> float:
+    protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
+    warm = max(protocol.warmup_sequences, math.ceil(protocol.warmup_seconds / sequence))
+    warm_seconds = min(warm * sequence, protocol.max_seconds + sequence)
+    phases = min(protocol.phase_sequences * sequence, 1.0 + sequence)
+    others = (1 + FLOOR_SEQUENCES) * sequence  # the first sequence, and the floor
+    return others + warm_seconds + _sampling(protocol, sequence) + phases
+
+
+def _sampling(protocol: SpeedProtocol, sequence: float) -> float:
+    """Return how long samples are taken: until the median's interval is narrow, within bounds."""
+    sample = sequence * max(1, math.ceil(protocol.min_sample_seconds / sequence))
+    if sample > LONG_SECONDS:
+        return LONG_SAMPLES * sample
+    wanted = (Z95 * MEDIAN_LOSS * SPREAD / protocol.precision) ** 2 * sample
+    least = max(protocol.min_samples * sample, protocol.min_seconds)
+    most = min(protocol.max_samples * sample, protocol.max_seconds)
+    return max(min(max(wanted, least), most), sample)
+
+
+def _memory(trial: Trial, sequence: float) -> float:
+    return MEMORY_SEQUENCES * sequence
+
+
+def _gradients(trial: Trial, sequence: float) -> float:
+    return GRADIENT_SEQUENCES * sequence
+
+
+def _training(trial: Trial, sequence: float) -> float:
+    protocol = TrainingProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
+    wider = max(1.0, protocol.evaluation_sequences / trial.batch_size)
+    scored = (protocol.evaluations + 1) * protocol.evaluation_batches * wider * FORWARD_SHARE
+    return (protocol.sequences + scored) * sequence
+
+
+_INSIDE = {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training}

@@ -1,0 +1,39 @@
+"""A trial takes what its protocol asks for, and no more than the protocol allows."""
+
+from dataclasses import asdict
+
+import pytest
+from demands import trial
+
+from harness.forecast import passes
+from harness.trial import SpeedProtocol, TrainingProtocol
+
+
+def speed(sequence, **protocol):
+    return passes.seconds(trial(protocol=asdict(SpeedProtocol(**protocol))), sequence)
+
+
+def test_a_fast_sequence_takes_its_warm_up_and_its_least_time():
+    assert 1.5 < speed(1e-4) < 2.0  # 1 s of warm-up, 0.5 s of samples, a few sequences
+
+
+def test_a_sequence_of_over_two_seconds_is_sampled_three_times():
+    got = speed(10.0) - passes.PROCESS_SECONDS
+    assert got == pytest.approx(10.0 * (1 + passes.FLOOR_SEQUENCES + 3 + 3) + 11.0, abs=1e-6)
+
+
+def test_no_protocol_is_exceeded_by_more_than_a_sample():
+    quick = {"warmup_seconds": 0.0, "warmup_sequences": 1, "min_seconds": 0.0, "max_samples": 5}
+    assert speed(0.05, **quick, min_samples=5) == pytest.approx(0.05 * 13, abs=0.15)
+
+
+@pytest.mark.parametrize("measurement", ["speed", "memory", "gradients", "training"])
+def test_every_measurement_takes_longer_where_sequences_do(measurement):
+    of = trial(measurement)
+    assert passes.seconds(of, 1.0) > 3 * passes.seconds(of, 0.1) > 0
+
+
+def test_training_is_so_many_sequences_and_its_evaluations():
+    few = trial("training", protocol=asdict(TrainingProtocol(sequences=100)))
+    many = trial("training", protocol=asdict(TrainingProtocol(sequences=300)))
+    assert passes.seconds(many, 0.01) - passes.seconds(few, 0.01) == pytest.approx(2.0)
