@@ -13,9 +13,15 @@ from typing import Any, Literal, get_args
 
 SCHEMA = 1  # of a record; raised when a reader of the last one would misread this one
 
-Measurement = Literal["speed", "memory", "gradients", "training"]
+Measurement = Literal["speed", "memory", "gradients", "training", "capacity"]
 Status = Literal["done", "skipped", "oom", "timeout", "crashed", "failed", "nonfinite"]
 MEASUREMENTS: tuple[str, ...] = get_args(Measurement)
+PASSES: tuple[Measurement, ...] = (
+    "speed",
+    "memory",
+    "gradients",
+    "training",
+)  # where none is named
 STATUSES: tuple[str, ...] = get_args(Status)
 ID_DIGITS = 12  # hex digits: 48 bits, one collision expected in 10^7 trials at odds under 20 %
 
@@ -87,11 +93,20 @@ class TrainingProtocol:
     evaluation_batches: int = 2  # of a stateful task one after the other, the state carried on
 
 
+@dataclass(frozen=True, slots=True)
+class CapacityProtocol:
+    """How closely the longest length that fits is looked for, and for how long."""
+
+    precision: float = 0.01  # of the length: memory is no steadier from one version to the next
+    max_seconds: float = 300.0
+
+
 PROTOCOLS: dict[str, type] = {
     "speed": SpeedProtocol,
     "memory": MemoryProtocol,
     "gradients": GradientsProtocol,
     "training": TrainingProtocol,
+    "capacity": CapacityProtocol,
 }
 
 

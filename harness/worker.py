@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,7 +13,8 @@ import torch
 import torch._dynamo  # torch.optim imports it at its first use: 1.2 s that every child would pay
 
 from harness import environment
-from harness.measure import gradients, memory, speed, training
+from harness.measure import capacity, gradients, memory, speed, training
+from harness.measure.account import is_out_of_memory
 from harness.registry import Registry
 from harness.rig import Rig, Skipped, build
 from harness.trial import Record, Trial
@@ -24,9 +24,8 @@ MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
     "memory": memory.measure,
     "gradients": gradients.measure,
     "training": training.measure,
+    "capacity": capacity.measure,
 }
-# What the CPU and CUDA allocators say when there is no more; torch has no class for the first.
-NO_MEMORY = re.compile(r"can't allocate memory|out of memory|Cannot allocate memory", re.IGNORECASE)
 LAST_LINES = 12  # of a traceback: where it happened and what was said
 
 
@@ -77,10 +76,8 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     except training.Diverged as diverged:
         advice = "lower learning_rate, or add a clip: clip = [{ use = 'norm', max_norm = 1.0 }]"
         return "nonfinite", str(diverged), advice, diverged.values
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return "oom", _memory_reason(error, rig), _memory_advice(), {}
     except Exception as error:
-        if isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)):
+        if is_out_of_memory(error):
             return "oom", _memory_reason(error, rig), _memory_advice(), {}
         lines = traceback.format_exc().rstrip().splitlines()[-LAST_LINES:]
         reason = f"{type(error).__name__}: {error}\n" + "\n".join(lines)

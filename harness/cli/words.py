@@ -35,6 +35,10 @@ def headline(record: Record) -> str:
             return f"{_known(statistics.median(samples), SECONDS)} a sequence"
         case "memory":
             return f"peak {_known(values['peak_bytes'], BYTES)}"
+        case "capacity":
+            found = f"{values['longest_length']:,} steps fit, bounded by {values['bounded_by']}"
+            theory = values["predicted_length"]
+            return found if theory is None else f"{found}; theory: {theory:,}"
         case "gradients":
             return f"cosine {_known(values['cosine'], PLAIN)}, {values['verdict']}"
         case _:

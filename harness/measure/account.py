@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from harness.rig import Rig
+
+# What the allocators of CPU and CUDA say when there is no more, and C++ where it was no tensor.
+NO_MEMORY = re.compile(
+    r"can't allocate memory|out of memory|Cannot allocate memory|std::bad_alloc", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,13 @@ def marks(rig: Rig, mark: Callable[[int], None]) -> Iterator[None]:
         yield
     finally:
         rig.model.on_backward = None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an allocator failed for lack of memory; of the CPU's torch has no class."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
 
 
 def gradient_bytes(rig: Rig) -> int:

@@ -64,6 +64,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("theory_kept_bytes", "theory: kept", BYTES),
     Metric("theory_kept_bytes_per_step", "theory: kept per step", BYTES),
     Metric("theory_peak_bytes", "theory: static + batch + kept", BYTES),
+    Metric("longest_length", "longest that fits", COUNT, "higher"),
+    Metric("predicted_length", "theory: longest", COUNT),
+    Metric("cap_bytes", "memory cap", BYTES),
     Metric("cosine", "gradient cosine", COSINE, "higher"),
     Metric("relative_error", "relative error", PLAIN, "lower"),
     Metric("norm_ratio", "gradient norm / exact norm", RATIO),
@@ -202,6 +205,12 @@ def _memory(values: Values, trial: Trial) -> Row:
     return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak, "flags": flags}
 
 
+def _capacity(values: Values, trial: Trial) -> Row:
+    names = ["longest_length", "predicted_length", "cap_bytes"]
+    row: Row = {name: _float(values.get(name)) for name in names}
+    return {**row, "stop_reason": values.get("bounded_by")}
+
+
 def _gradients(values: Values, trial: Trial) -> Row:
     names = ["cosine", "relative_error", "norm_ratio", "dtype_relative_error"]
     return {
@@ -238,7 +247,13 @@ def _training(values: Values, trial: Trial) -> Row:
 
 PHASES = ("forward", "backward", "clip", "optimizer")
 _READERS: Mapping[str, Callable[[Values, Trial], Row]] = MappingProxyType(
-    {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training}
+    {
+        "speed": _speed,
+        "memory": _memory,
+        "gradients": _gradients,
+        "training": _training,
+        "capacity": _capacity,
+    }
 )
 
 

@@ -146,7 +146,7 @@ SHORT = {  # a key that can be written without its table, and its table
         ("sequence_length", "cell", "task", "hidden_size", "batch_size", "device", "dtype"), "axes"
     ),
     **dict.fromkeys(("threads", "update", "optimizer", "learning_rate"), "axes"),
-    **dict.fromkeys(("passes", "aa_copy", "speed", "training"), "measure"),
+    **dict.fromkeys(("passes", "aa_copy", "speed", "training", "capacity"), "measure"),
     **dict.fromkeys(("trial_timeout", "memory"), "limits"),
 }
 TABLES = ("sweep", "axes", "measure", "limits")

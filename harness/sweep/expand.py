@@ -59,7 +59,7 @@ def expand(sweep: Sweep, devices: tuple[str, ...], registry: Registry) -> tuple[
     for block in range(max(sweep.blocks[name] for name in sweep.passes)):
         for group in _groups(sweep.passes):
             for point, measurement in product(points, group):
-                if block < sweep.blocks[measurement]:
+                if block < sweep.blocks[measurement] and _is_of(sweep, measurement, point):
                     planned.extend(_rivals(sweep, point, measurement, block, sources))
     return tuple(planned)
 
@@ -67,6 +67,11 @@ def expand(sweep: Sweep, devices: tuple[str, ...], registry: Registry) -> tuple[
 def _groups(passes: tuple[str, ...]) -> tuple[list[str], list[str]]:
     alone = [name for name in passes if name in ALONE]
     return alone, [name for name in passes if name not in ALONE]
+
+
+def _is_of(sweep: Sweep, measurement: str, point: Trial) -> bool:
+    """Return whether a point is measured so: the longest length is looked for from the shortest."""
+    return measurement != "capacity" or point.sequence_length == min(sweep.axes.sequence_length)
 
 
 def _points(sweep: Sweep) -> Iterator[Trial]:

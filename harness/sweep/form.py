@@ -19,7 +19,7 @@ from harness.sweep.values import (
     read_blocks,
     read_powers,
 )
-from harness.trial import MEASUREMENTS, Choice, Measurement
+from harness.trial import PASSES, Choice, Measurement
 
 SCHEMA = 1  # of a sweep file
 
@@ -94,12 +94,13 @@ class Entry:
 class Measure:
     """The table [measure]."""
 
-    passes: Annotated[tuple[Measurement, ...], *AXIS] = MEASUREMENTS  # type: ignore[assignment]  # the same names
+    passes: Annotated[tuple[Measurement, ...], *AXIS] = PASSES
     aa_copy: Annotated[bool, Strict()] = True  # every block times the baseline a second time
     speed: Annotated[dict[str, Any], protocol("speed")] = field(default_factory=dict)
     memory: Annotated[dict[str, Any], protocol("memory")] = field(default_factory=dict)
     gradients: Annotated[dict[str, Any], protocol("gradients")] = field(default_factory=dict)
     training: Annotated[dict[str, Any], protocol("training")] = field(default_factory=dict)
+    capacity: Annotated[dict[str, Any], protocol("capacity")] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

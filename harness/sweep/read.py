@@ -117,5 +117,6 @@ def _protocols(form: Form) -> Mapping[str, Mapping[str, int | float]]:
         "memory": form.measure.memory,
         "gradients": form.measure.gradients,
         "training": form.measure.training,
+        "capacity": form.measure.capacity,
     }
     return {name: asdict(PROTOCOLS[name](**settings)) for name, settings in given.items()}

@@ -16,7 +16,10 @@ from harness.sweep.choices import Slip, choices_of, slips
 from harness.trial import MEASUREMENTS, PROTOCOLS, Choice
 
 BLOCKS = 8  # an exact 95 % interval of paired blocks needs 6 (MEASURING); 8 leave two to lose
-EXACT = ("memory",)  # measurements that repeat to the byte: one block says all there is to know
+EXACT = (
+    "memory",
+    "capacity",
+)  # measurements that repeat to the byte: one block says all there is to know
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.trial import MEASUREMENTS, Choice, Implementation, Record, Trial
+from harness.trial import PASSES, Choice, Implementation, Record, Trial
 
 HIDDEN, BATCH, STARTED = 64, 16, 1_760_000_000.0
 SPEED_OF = {"full_bptt": 1.0, "native": 0.35, "truncated_bptt(16,16)": 0.9}
@@ -60,7 +60,7 @@ class Grid:
     cells: Sequence[str] = ("elman", "lstm")
     tasks: Sequence[str] = ("adding", "speeches")
     blocks: int = 3
-    measurements: Sequence[str] = MEASUREMENTS
+    measurements: Sequence[str] = PASSES
     node: str = "bench-01"
     device: str = "cpu"
 

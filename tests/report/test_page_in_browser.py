@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from harness.report.units import SECONDS
 from harness.report.write import Source, write
-from harness.trial import MEASUREMENTS
+from harness.trial import PASSES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
@@ -162,7 +162,7 @@ def test_a_narrow_window_scrolls_figures_not_the_page(page):
 
 
 def test_no_reason_is_cut_off_in_a_window_of_common_width(browser, tmp_path):
-    grid = replace(GRID, tasks=("adding", "speeches"), measurements=MEASUREMENTS, blocks=1)
+    grid = replace(GRID, tasks=("adding", "speeches"), measurements=PASSES, blocks=1)
     long = [
         replace(record, reason=f"{record.reason} {'and more ' * 20}") if record.reason else record
         for record in fake.with_failures(grid)

@@ -47,6 +47,13 @@ def test_memory_runs_in_the_first_block_alone() -> None:
     assert {trial.block for trial in trials() if trial.measurement == "memory"} == {0}
 
 
+def test_the_longest_length_is_looked_for_once_from_the_shortest() -> None:
+    got = trials(SMALL, 'passes=["capacity"]')
+    assert {(trial.sequence_length, trial.block) for trial in got} == {(8, 0)}
+    assert len(got) == 2 * 4  # cells and implementations
+    assert not any(trial.measurement == "capacity" for trial in trials())
+
+
 def test_blocks_follow_one_another_and_timing_is_apart_from_the_rest() -> None:
     keys = [(trial.block, trial.measurement != "speed") for trial in trials()]
     assert keys == sorted(keys)

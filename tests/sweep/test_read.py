@@ -222,7 +222,9 @@ def test_a_name_keeps_the_parameters_that_tell_its_series_apart() -> None:
 
 
 def test_memory_is_measured_in_one_block_as_it_repeats_exactly() -> None:
-    assert sweep_of(SMALL).blocks == {"speed": 2, "memory": 1, "gradients": 2, "training": 2}
+    assert sweep_of(SMALL).blocks == {"speed": 2, "memory": 1, "gradients": 2, "training": 2} | {
+        "capacity": 1
+    }
 
 
 def test_a_plugin_file_is_found_from_the_sweep_files_folder(tmp_path: Path) -> None:

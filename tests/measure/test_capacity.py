@@ -1,0 +1,105 @@
+"""The longest length under a cap: found within the precision, or bounded by else."""
+
+from dataclasses import replace
+
+import pytest
+from rigs import rig_of
+
+from harness.measure.account import is_out_of_memory
+from harness.measure.capacity import Search, _explore, measure, predicted_length
+from harness.measure.memory import account
+from harness.rig import Rig
+from harness.trial import Limits
+
+CAP = 400_000
+
+
+def capped(gradient: str = "full_bptt", cap: int = CAP, **changes: object) -> Rig:
+    settings = {"sequence_length": 10, "limits": Limits(60.0, cap), **changes}
+    return rig_of("capacity", gradient, hidden_size=16, **settings)
+
+
+def needed(rig: Rig, length: int) -> int:
+    longer = replace(rig, trial=replace(rig.trial, sequence_length=length))
+    return account(longer, rig.optimizer(0.0), longer.batch()).peak
+
+
+def test_the_longest_length_fits_and_one_past_the_precision_does_not() -> None:
+    rig = capped()
+    values = measure(rig)
+    longest = values["longest_length"]
+    assert values["bounded_by"] == "cap"
+    assert needed(rig, longest) <= CAP < needed(rig, int(longest * 1.01) + 1)
+    assert values["too_long"] <= longest * 1.01 + 1
+    assert dict(values["probes"])[longest] <= CAP
+
+
+def test_theory_predicts_it_but_for_what_the_backward_pass_needs_beside() -> None:
+    values = measure(capped("checkpointed", cap=150_000, params={"segment": 8}))
+    assert 0.5 < values["longest_length"] / values["predicted_length"] < 1
+
+
+def test_a_length_predicted_is_the_last_that_theory_lets_fit() -> None:
+    rig = capped()
+    length = predicted_length(rig, CAP)
+    assert length is not None
+    assert length < predicted_length(rig, 2 * CAP)  # type: ignore[operator]
+    assert predicted_length(rig, 10) == 0
+
+
+def test_a_start_that_does_not_fit_has_no_length() -> None:
+    values = measure(capped(cap=1000))
+    assert values["longest_length"] == 0
+    assert values["too_long"] == 10
+    assert values["bounded_by"] == "cap"
+
+
+def test_what_would_take_too_long_is_not_tried() -> None:
+    values = measure(capped(cap=2**50, protocol={"max_seconds": 0.0}))
+    assert values["bounded_by"] == "time"
+    assert values["too_long"] is None
+    assert values["longest_length"] == 10
+
+
+def found_by(peaks: object, cap: int = 10_000) -> Search:
+    search = Search(cap)
+    _explore(search, peaks, rig_of("capacity"), 0.01, 60.0)  # type: ignore[arg-type]
+    return search
+
+
+@pytest.mark.parametrize(
+    "peak",
+    [
+        lambda length: 500 + 3 * length,
+        lambda length: 500 + length + 60 * round(length**0.5),
+        lambda length: 500 + 64 * (length // 21),
+    ],
+    ids=["a line", "a root beside it", "stairs"],
+)
+def test_few_probes_find_the_end_of_lines_roots_and_stairs(peak: object) -> None:
+    search = found_by(peak)
+    assert search.too_long is not None
+    assert search.too_long <= search.fits * 1.01 + 1
+    assert len(search.probes) <= 16  # eight by lines, then halves
+    assert search.bounded_by == "cap"
+
+
+def test_an_allocation_that_fails_below_the_cap_bounds_it_too() -> None:
+    search = found_by(lambda length: 3 * length if length < 1234 else None)
+    assert search.bounded_by == "memory"
+    assert 1234 / 1.012 <= search.fits < 1234
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_a_lack_of_memory_is_told_from_other_errors(error: Exception, is_one: bool) -> None:
+    assert is_out_of_memory(error) == is_one
