@@ -43,6 +43,7 @@ def source(folder: Path) -> Source:
     journal = store.read(folder)
     text = (folder / SWEEP).read_text(encoding="utf-8") if (folder / SWEEP).exists() else ""
     first, _, rest = text.partition("\n")
+    expected = store.read_expected(folder)
     return Source(
         name=folder.name,
         description=described(rest),
@@ -50,4 +51,6 @@ def source(folder: Path) -> Source:
         records=relabelled(launch.current(journal.records, store.read_planned(folder)), rest),
         unreadable_lines=journal.unreadable_lines,
         command=first.removeprefix(MADE_BY),
+        expected=expected.trials,
+        basis=expected.basis,
     )

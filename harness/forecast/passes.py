@@ -11,8 +11,10 @@ FORWARD_SHARE = 1 / 3  # of a sequence's work: a backward pass has two products 
 SPREAD = 0.02  # of a process's samples, typically; what is seen corrects it
 Z95 = 1.96
 MEDIAN_LOSS = math.sqrt(math.pi / 2)  # a median's standard error over the mean's
-LONG_SECONDS, LONG_SAMPLES = 2.0, 3  # a longer sequence needs three samples (MEASURING)
-FLOOR_SEQUENCES = 1.0  # bare products: six at a sixth of a sequence, in the reference run
+LONG_SECONDS, LEAST_SAMPLES = 2.0, 3  # a longer sequence needs three samples (MEASURING)
+FLOOR_SHARE, FLOOR_SAMPLES = 0.15, 5  # of a sequence: the bare products, in the reference run
+PHASE_SECONDS = 1.0  # after which no further sequence is split into phases
+LOOK_SECONDS = 0.03  # at what else runs, before and after
 MEMORY_SEQUENCES = 9.0  # three, traced event by event: three times as slow
 GRADIENT_SEQUENCES = 8.0  # oracle, method bare, applied and in its dtype, most in float64
 
@@ -26,20 +28,26 @@ def _speed(trial: Trial, sequence: float) -> float:
     protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     warm = max(protocol.warmup_sequences, math.ceil(protocol.warmup_seconds / sequence))
     warm_seconds = min(warm * sequence, protocol.max_seconds + sequence)
-    phases = min(protocol.phase_sequences * sequence, 1.0 + sequence)
-    others = (1 + FLOOR_SEQUENCES) * sequence  # the first sequence, and the floor
-    return others + warm_seconds + _sampling(protocol, sequence) + phases
+    phases = min(protocol.phase_sequences * sequence, PHASE_SECONDS + sequence)
+    floor = FLOOR_SHARE * sequence
+    floors = (2 + FLOOR_SAMPLES * _runs(protocol, floor)) * floor
+    return LOOK_SECONDS + sequence + warm_seconds + _sampling(protocol, sequence) + phases + floors
 
 
 def _sampling(protocol: SpeedProtocol, sequence: float) -> float:
     """Return how long samples are taken: until the median's interval is narrow, within bounds."""
-    sample = sequence * max(1, math.ceil(protocol.min_sample_seconds / sequence))
+    sample = sequence * _runs(protocol, sequence)
     if sample > LONG_SECONDS:
-        return LONG_SAMPLES * sample
+        return LEAST_SAMPLES * sample
     wanted = (Z95 * MEDIAN_LOSS * SPREAD / protocol.precision) ** 2 * sample
     least = max(protocol.min_samples * sample, protocol.min_seconds)
     most = min(protocol.max_samples * sample, protocol.max_seconds)
-    return max(min(max(wanted, least), most), sample)
+    return max(min(max(wanted, least), most), LEAST_SAMPLES * sample)
+
+
+def _runs(protocol: SpeedProtocol, seconds: float) -> int:
+    """Return how many runs of so many seconds a sample holds."""
+    return max(1, math.ceil(protocol.min_sample_seconds / seconds))
 
 
 def _memory(trial: Trial, sequence: float) -> float:
@@ -57,4 +65,6 @@ def _training(trial: Trial, sequence: float) -> float:
     return (protocol.sequences + scored) * sequence
 
 
-_INSIDE = {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training}
+_INSIDE = {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training} | {
+    "capacity": lambda trial, _: trial.protocol["max_seconds"]  # at most
+}

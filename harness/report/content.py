@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pandas as pd
 
-from harness.report import evidence, figures, pairs, tables, trust
+from harness.forecast.expected import Expected
+from harness.report import evidence, figures, foretold, noise, pairs, tables, trust
 from harness.report.columns import Table
 from harness.report.figures.canvas import Drawing
 from harness.report.metrics import frame
-from harness.report.sentences import BLOCKS_FOR_A_VERDICT
+from harness.report.sentences import BLOCKS_FOR_A_VERDICT, listed
 from harness.trial import Record
 
 
@@ -27,6 +28,8 @@ class Source:
     records: tuple[Record, ...]
     unreadable_lines: int
     command: str  # that made it
+    expected: Mapping[str, Expected] = field(default_factory=dict)  # before it ran, by trial
+    basis: str = ""  # what that rested on
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +73,20 @@ def gather(sources: Sequence[Source]) -> Content:
         short=_short(rows),
         trust=trust.trust(rows, records, unreadable),
         answer=found,
-        sections=_sections(rows, records, found),
+        sections=_sections(rows, records, found, _estimates(named, rows)),
         sources=tuple(sources),
         frame=rows,
     )
 
 
 def _sections(
-    rows: pd.DataFrame, records: Sequence[Record], found: tables.Answer
+    rows: pd.DataFrame, records: Sequence[Record], found: tables.Answer, estimates: Table
 ) -> tuple[Section, ...]:
     drawings = figures.draw(rows, records)
     behind = {table.key: table for table in evidence.tables(rows)} if len(rows) else {}
     behind["answer"] = tables.answer_table(found, rows)
-    behind["noise"], behind["failures"] = trust.noise(rows), trust.failures(rows)
+    behind["noise"], behind["copies"] = noise.weakest(rows), noise.bands(rows)
+    behind["failures"], behind["estimate"] = trust.failures(rows), estimates
     return tuple(
         Section(
             key,
@@ -102,9 +106,18 @@ _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("memory", "What fits in memory?", ("memory",), "No memory trial is done."),
     ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
     ("learning", "Which one still learns?", ("training",), "No training trial is done."),
-    ("noise", "Which numbers are weak?", ("noise",), "There is no time ratio to doubt."),
+    ("noise", "Which numbers are weak?", ("noise", "copies"), "There is no time ratio to doubt."),
     ("failures", "What did not run, and what helps?", ("failures",), "Nothing: no trial failed."),
+    ("estimate", "How true was the estimate?", ("estimate",), "No estimate was kept."),
 )
+
+
+def _estimates(named: Sequence[tuple[str, Source]], rows: pd.DataFrame) -> Table:
+    """Return estimate against truth, over every source that kept its estimates."""
+    parts = [foretold.rows(source.records, source.expected, name) for name, source in named]
+    bases = listed(list(dict.fromkeys(source.basis for _, source in named if source.basis)))
+    known = pd.concat(parts, ignore_index=True) if parts else foretold.rows((), {}, "")
+    return foretold.table(known, pairs.series_order(rows), bases)
 
 
 def every_table(content: Content) -> Iterator[Table]:

@@ -21,7 +21,8 @@ from harness.report.sentences import BLOCKS_FOR_A_VERDICT
 from harness.report.units import MISSING, number
 
 HERE = Path(__file__).parent
-OPEN_TABLES = ("answer", "noise", "failures")  # shown at once; the others behind a disclosure
+# Shown at once; the others behind a disclosure.
+OPEN_TABLES = ("answer", "noise", "copies", "failures", "estimate")
 MOST_NUMBERS = 60  # rows of a figure's numbers on the page; the CSV has all
 LONG = ("reason", "what to do", "note", "example", "flags")
 WORDS = (

@@ -1,4 +1,4 @@
-"""Did it work, can I trust it: what ran, what failed and why, which numbers are weak, and where."""
+"""Did it work, can I trust it: what ran, what failed and why, and on which machines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.report import pairs
-from harness.report.columns import Column, Row, Table, axes, metric, ranged, word
+from harness.report.columns import Column, Table, word
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT, listed
-from harness.report.units import BYTES, COUNT, MISSING, RATIO, SHARE
+from harness.report.units import BYTES, COUNT, MISSING, SHARE
 from harness.trial import STATUSES, Record
 
 COMMIT_DIGITS = 10
-WEAKEST = 15  # rows; a reader looks at the worst, the CSV of every trial has the rest
 NOISY = 0.1  # a trial whose median is known no better than this is worth a warning
 
 
@@ -80,37 +79,6 @@ def failures(frame: pd.DataFrame) -> Table:
     return Table("failures", "What did not run, and what helps?", note, data, columns)
 
 
-def noise(frame: pd.DataFrame) -> Table:
-    """Return the weakest time ratios: widest interval first, with its trials' flags."""
-    found = pairs.ratios(frame, "seconds_per_sequence")
-    keys = [*pairs.POINT, "implementation"]
-    timed = frame[(frame["measurement"] == "speed") & (frame["status"] == "done")]
-    timed = timed[timed["replica"] == 0]
-    rows = [
-        {**named, "noise": group["noise"].max(), "flags": _flags(group), "trials": len(group)}
-        for named, group in pairs.groups(timed, keys)
-    ]
-    data = pd.DataFrame(rows, columns=[*keys, "noise", "flags", "trials"])
-    data = data.merge(found.drop(columns="verdict"), on=keys, how="inner")
-    names = {"estimate": "time_ratio", "low": "time_ratio_low", "high": "time_ratio_high"}
-    data = data.rename(columns=names)
-    width = (data["time_ratio_high"] - data["time_ratio_low"]) / data["time_ratio"]
-    data = data.assign(width=width).sort_values(["width", *keys], ascending=[False] + [True] * 14)
-    columns = (
-        *axes([name for name in pairs.SETTING if name in pairs.varying(frame)]),
-        *axes(["sequence_length"]),
-        word("implementation"),
-        ranged("time_ratio", "time ratio", RATIO),
-        Column("interval width", lambda row: SHARE.text(row["width"])),
-        metric("noise", "noisiest trial"),
-        Column("confidence", _confidence),
-        Column("flags", _flags_text, numeric=False),
-    )
-    note = f"The {WEAKEST} widest intervals; flags mark trials, they never remove one; all of them"
-    note += " are in the CSV."
-    return Table("noise", "Which numbers are weak?", note, data.head(WEAKEST), columns)
-
-
 def blocks_of(frame: pd.DataFrame) -> int:
     """Return how many blocks the speed comparison rests on; of any measurement without one."""
     timed = frame[frame["measurement"] == "speed"]
@@ -171,18 +139,3 @@ def _warnings(
         else "",
     ]
     return tuple(warning for warning in found if warning)
-
-
-def _flags(group: pd.DataFrame) -> str:
-    words = {flag for flags in group["flags"].dropna() for flag in flags.split("; ") if flag}
-    return "; ".join(sorted(words))
-
-
-def _flags_text(row: Row) -> str:
-    """Return the first flag and how many more the CSV holds."""
-    first, *more = str(row["flags"]).split("; ")
-    return f"{first}, and {len(more)} more" if more else first or MISSING
-
-
-def _confidence(row: Row) -> str:
-    return f"{SHARE.text(row['confidence'])} of {row['count']:.0f} blocks"

@@ -33,12 +33,6 @@ def test_failures_are_grouped_by_cause_with_the_command_that_looks_closer():
     assert row["look closer"].removeprefix("bptt show ") in {r.trial.id for r in records}
 
 
-def test_the_widest_interval_is_the_weakest_number():
-    table = trust.noise(metrics.frame(fake.records(SMALL)))
-    assert list(table.data["width"]) == sorted(table.data["width"], reverse=True)
-    assert len(table.data) == 8  # 4 rivals at 2 lengths
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
