@@ -3,8 +3,8 @@
 Values: cap_bytes (the trial's limit; without one what the device has free), longest_length (0: the
 sweep's own length does not fit), predicted_length (by the method's formula, whose peak is what is
 static, the batch and what is kept; null without a formula), too_long (the shortest length seen not
-to fit; null where none was), bounded_by ("cap", "memory": an allocation failed below the cap, for
-the process's limit holds more than tensors; "time": the next length would have taken too long;
+to fit; null where none was), bounded_by ("cap"; "memory": an allocation failed below the cap, for
+the limit of a process holds more than its tensors; "time": the next length would take too long;
 "task": it has no longer sequences), probes ([length, peak bytes], null where it failed),
 counted_by.
 
@@ -14,17 +14,19 @@ last two reaches the cap, and inside the bracket of what fits and what does not.
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NoReturn
 
 import psutil
 import torch
 
 from harness.contract import Draw
 from harness.measure.account import is_out_of_memory
-from harness.measure.memory import account, batch_bytes, theory_static_bytes
+from harness.measure.memory import Account, account, batch_bytes, theory_static_bytes
 from harness.rig import Rig
 from harness.trial import CapacityProtocol
 
@@ -63,7 +65,7 @@ class Search:
         step = max(1, int(precision * self.fits))
         if self.too_long - self.fits <= step:
             return None
-        if target is None or len(self.probes) >= LINES:
+        if target is None or self.bounded_by == "memory" or len(self.probes) >= LINES:
             return (self.fits + self.too_long) // 2
         return max(self.fits + step, min(target, self.too_long - step))
 
@@ -81,19 +83,14 @@ def measure(rig: Rig) -> dict[str, Any]:
     """Return the longest length under the cap, and every length that was tried."""
     protocol = CapacityProtocol(**rig.trial.protocol)
     budget = min(protocol.max_seconds, TIME_SHARE * rig.trial.limits.seconds)
-    search, optimizer = Search(cap_bytes(rig)), rig.optimizer(learning_rate=0.0)
+    search = Search(cap_bytes(rig))
     counted_by = ""
 
     def peak(length: int) -> int | None:
         nonlocal counted_by
-        try:
-            found = _needed(rig, optimizer, length)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
-        counted_by = found[1]
-        return found[0]
+        found = _needed_apart(rig, length) if rig.device.type == "cpu" else _needed(rig, length)
+        counted_by = found.counted_by if found is not None else counted_by
+        return None if found is None else found.peak
 
     _explore(search, peak, rig, protocol.precision, budget)
     return {
@@ -137,16 +134,54 @@ def _refused(rig: Rig, length: int) -> bool:
     return rig.task.refuses(Draw(length, rig.trial.batch_size)) is not None
 
 
-def _needed(rig: Rig, optimizer: torch.optim.Optimizer, length: int) -> tuple[int, str]:
-    """Return the peak of a sequence of another length, and who counted it."""
+def _needed(rig: Rig, length: int) -> Account | None:
+    """Return what a sequence of another length needs; None: it ran out of memory."""
     longer = replace(rig, trial=replace(rig.trial, sequence_length=length))
-    batch = longer.batch()
-    if not optimizer.state:  # a first step makes what stays
+    optimizer = longer.optimizer(learning_rate=0.0)
+    try:
+        batch = longer.batch()
         drive = longer.drive(optimizer)
-        step = batch.window(0, 1)
+        step = batch.window(0, 1)  # of which a first update makes what stays
         drive.sequence(step, drive.begin(rig.trial.batch_size, rig.generator("method")))
-    found = account(longer, optimizer, batch)
-    return found.peak, found.counted_by
+        return account(longer, optimizer, batch)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _needed_apart(rig: Rig, length: int) -> Account | None:
+    """Return the same from a fork of this process, whose heap is still whole.
+
+    A sequence that ran out of memory leaves the heap in pieces, and one half as long ran out too.
+
+    Raises:
+        RuntimeError: the fork failed for another reason.
+    """
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _answer(rig, length, send)
+    os.close(send)
+    with os.fdopen(receive, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    answer = json.loads(said) if said else {"account": None}  # the kernel ended it
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return Account(**answer["account"]) if answer["account"] else None
+
+
+def _answer(rig: Rig, length: int, send: int) -> NoReturn:
+    """Write the fork's answer, and end it."""
+    try:
+        torch.set_num_threads(1)  # a team of threads does not outlive a fork
+        found = _needed(rig, length)
+        said: dict[str, Any] = {"account": found and asdict(found)}
+    except BaseException as error:  # whatever it is, the process that waits must hear of it
+        said = {"error": f"{type(error).__name__}: {error}"}
+    os.write(send, json.dumps(said).encode())
+    os._exit(0)  # the exit handlers are those of the process that waits
 
 
 def cap_bytes(rig: Rig) -> int:
