@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PRESET ?= quick
 
-.PHONY: sweep test check format clean
+.PHONY: sweep test check bench format clean
 
 sweep: .venv/.run
 	$(BIN)/bptt sweep $(PRESET) --resume
@@ -16,6 +16,11 @@ check: .venv/.check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
+
+bench: .venv/.test
+	for script in tests/benchmarks/bench_*.py; do \
+		echo "$$script"; $(BIN)/python $$script || failed=1; \
+	done; exit $${failed:-0}
 
 format: .venv/.check
 	$(BIN)/ruff format .

@@ -1,0 +1,96 @@
+"""Sweeps in small, one after another in fresh processes, judged by the report's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness.executors import ray
+from harness.executors.settings import Settings
+from harness.registry import Registry
+from harness.report import metrics, pairs
+from harness.sweep import draft, expand, read
+from harness.trial import Record, Trial
+
+HERE = Path(__file__).parent
+TIME = "seconds_per_sequence"
+SWEEP = """schema = 1
+[sweep]
+name = "bench"
+blocks = 8
+seed = {seed}
+[axes]
+sequence_length = {lengths}
+cell = "elman"
+task = "adding"
+hidden_size = 32
+batch_size = 8
+device = "cpu"
+[[implementation]]
+name = "full"
+gradient = "full_bptt"
+baseline = true
+[[implementation]]
+name = "rival"
+gradient = "{rival}"
+[measure]
+passes = "speed"
+[measure.speed]
+warmup_seconds = 0.03
+min_seconds = 0.05
+min_sample_seconds = 0.005
+max_samples = 20
+phase_sequences = 1
+"""
+
+
+def trials(rival: str, seeds: Sequence[int], lengths: Sequence[int]) -> list[Trial]:
+    """Return the trials of one sweep a seed; `rival` is the name of a plugin beside this file."""
+    registry = Registry.scan([HERE / f"{rival}.py"])
+    found = []
+    for seed in seeds:
+        text = draft.read(SWEEP.format(seed=seed, rival=rival, lengths=list(lengths)), "bench.toml")
+        sweep = read(text, registry, (HERE / f"{rival}.py",))
+        found += [each.trial for each in expand(sweep, ("cpu",), registry)]
+    return found
+
+
+def frames(planned: Sequence[Trial]) -> dict[int, pd.DataFrame]:
+    """Return what the trials gave, a frame a seed, with the seconds since 1970 as `started`."""
+    records = list(ray.run(planned, Settings()))
+    failed = [record for record in records if record.status != "done"]
+    if failed:
+        raise SystemExit(f"{len(failed)} trials failed; the first: {failed[0].reason}")
+    return {seed: _frame(mine) for seed, mine in _by_seed(records)}
+
+
+def _by_seed(records: Sequence[Record]) -> Iterator[tuple[int, list[Record]]]:
+    for seed in sorted({record.trial.seed for record in records}):
+        yield seed, [record for record in records if record.trial.seed == seed]
+
+
+def _frame(records: list[Record]) -> pd.DataFrame:
+    frame = metrics.frame(records, "bench")
+    return frame.assign(started=[record.started for record in records])
+
+
+def drifted(frame: pd.DataFrame, whole: float) -> pd.DataFrame:
+    """Return the frame as of a machine that grew slower by `whole` from its first trial to last."""
+    passed = frame["started"] - frame["started"].min()
+    return frame.assign(**{TIME: frame[TIME] * (1 + whole * passed / passed.max())})
+
+
+def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the report's verdict on the rival at every length."""
+    return pairs.ratios(frame, TIME)
+
+
+def told(found: Sequence[pd.DataFrame]) -> str:
+    """Return how often each verdict was given, and how wide intervals and margins were."""
+    rows = pd.concat(found)
+    counts = ", ".join(f"{name} {count}" for name, count in rows["verdict"].value_counts().items())
+    width = ((rows["high"] - rows["low"]) / rows["estimate"] / 2).median()
+    ratio, margin = rows["estimate"].median(), rows["margin"].median()
+    return f"{counts}; ratio {ratio:.4f}, interval ± {width:.2%}, margin {margin:.2%} (medians)"
