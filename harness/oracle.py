@@ -66,12 +66,28 @@ def kept_gradient(model: Model, batch: Batch, rectangles: Sequence[Rectangle]) -
         hidden = torch.stack([state[0].detach() for state in graph.states[first:last]])
         terms.append(model.loss(hidden, batch.targets[first:last], batch.weights[first:last]))
     loss = torch.stack(terms).sum().detach()
-    before = model.initial_state(batch.inputs.shape[1])
-    for x, state, adjoint in zip(batch.inputs, graph.states, summed, strict=True):
-        after = model.advance(x, before)
-        terms += [(a * b).sum() for a, b in zip(after, adjoint, strict=True)]
-        before = tuple(part.detach() for part in state)
+    terms += _step_terms(model, batch, graph, summed)
     return Gradient(loss, model.gradient_of(torch.stack(terms).sum()).params)
+
+
+def lag_gradients(model: Model, batch: Batch, lags: Sequence[int]) -> list[Gradient]:
+    """Return the terms of the exact gradient by lag: those below lags[0], then up to lags[1], ...
+
+    Lag j holds the influence of the parameters used at step s − j on the loss of step s. The sum of
+    the first i pieces is the gradient truncated after lags[i − 1] lags; the losses mean nothing.
+    """
+    graph, length = unroll(model, batch), len(batch)
+    piece_of = [next(i for i, lag in enumerate(lags) if j < lag) for j in range(lags[-1])]
+    summed = [[tuple(map(torch.zeros_like, state)) for state in graph.states] for _ in lags]
+    for s in range(length):
+        back = max(0, s + 1 - lags[-1])
+        for t, adjoint in enumerate(graph.adjoints(s, s + 1, back), back):
+            into = summed[piece_of[s - t]]
+            into[t] = tuple(a + b for a, b in zip(into[t], adjoint, strict=True))
+    terms = [_step_terms(model, batch, graph, piece) for piece in summed]
+    hidden = torch.stack([state[0].detach() for state in graph.states])
+    terms[0].append(model.loss(hidden, batch.targets, batch.weights))  # the readout sees no lag
+    return [model.gradient_of(torch.stack(piece).sum()) for piece in terms]
 
 
 def lag_norms(model: Model, batch: Batch) -> Tensor:
@@ -85,3 +101,15 @@ def lag_norms(model: Model, batch: Batch) -> Tensor:
     adjoints = graph.adjoints(last - 1, last, 0)
     norms = [torch.linalg.vector_norm(torch.cat(parts, 1), dim=1) for parts in adjoints]
     return torch.stack(norms).flip(0)
+
+
+def _step_terms(
+    model: Model, batch: Batch, graph: Unrolled, adjoints: Sequence[State]
+) -> list[Tensor]:
+    """Return δₜᵀ sₜ for every step, whose gradient is (∂sₜ/∂θ)ᵀ δₜ with sₜ₋₁ held fixed."""
+    terms, before = [], model.initial_state(batch.inputs.shape[1])
+    for x, state, adjoint in zip(batch.inputs, graph.states, adjoints, strict=True):
+        after = model.advance(x, before)
+        terms += [(a * b).sum() for a, b in zip(after, adjoint, strict=True)]
+        before = tuple(part.detach() for part in state)
+    return terms

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
+from harness import derivative, gated
 from harness.check.finding import SEED, TOLERANCE, Finding, finding
 from harness.check.probe import HIDDEN_SIZE, INPUT_SIZE
-from harness.contract import Cell, State
+from harness.contract import Cell, GatedCell, State
+from harness.derivative import Step
 from harness.registry import Registry
 from harness.trial import Choice
 
@@ -25,31 +27,21 @@ def check_cell(registry: Registry, choice: Choice) -> Iterator[Finding]:
         inputs = torch.randn(length, batch_size, INPUT_SIZE, dtype=torch.float64)
         zero = torch.zeros(batch_size, HIDDEN_SIZE, dtype=torch.float64)
         state: State = (zero,) * cell.parts
-        step = cell.advance(inputs[0], state)
+        step = tuple(part.detach() for part in cell.advance(inputs[0], state))
         shapes = [tuple(part.shape) for part in step]
         same = shapes == [(batch_size, HIDDEN_SIZE)] * cell.parts
         yield finding(choice, "a state is `parts` tensors of (B, H)", place, same, f"{shapes}")
         right = _derivative_is_right(cell, inputs[0], step)
         yield finding(choice, "its derivative is right", place, right, "gradcheck disagrees")
+        if isinstance(cell, GatedCell):
+            yield from _gated_findings(choice, cell, inputs[0], step, place)
         if cell.fused:
             yield _fused_finding(choice, cell, inputs, state, place)
 
 
-class _Step(nn.Module):
-    """`advance` as `forward`, the one method that `functional_call` gives other weights to."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, x: Tensor, *parts: Tensor) -> State:
-        """Return the state after one step."""
-        return self.cell.advance(x, parts)
-
-
 def _derivative_is_right(cell: Cell, x: Tensor, state: State) -> bool:
     """Return whether finite differences agree: with respect to input, state and every weight."""
-    step = _Step(cell)
+    step = Step(cell)
     named = dict(step.named_parameters())
 
     def advance(*free: Tensor) -> State:
@@ -59,6 +51,31 @@ def _derivative_is_right(cell: Cell, x: Tensor, state: State) -> bool:
 
     free = [tensor.detach().clone().requires_grad_() for tensor in (*named.values(), x, *state)]
     return torch.autograd.gradcheck(advance, free, raise_exception=False)
+
+
+@torch.no_grad()
+def _gated_findings(
+    choice: Choice, cell: GatedCell, x: Tensor, state: State, place: str
+) -> Iterator[Finding]:
+    """Compare the maps, the gate and its derivatives with `advance`, and with autograd of it."""
+    a, u = cell.from_input(x), cell.from_hidden(state[0])
+    after = zip(cell.gate(a, u, state), cell.advance(x, state), strict=True)
+    error = max(float((got - want).abs().max()) for got, want in after)
+    said = f"largest difference {error:.2g}"
+    yield finding(choice, "gate of the maps equals advance", place, error <= TOLERANCE, said)
+    local, joined = cell.local(a, u, state), derivative.join(state)
+    jacobian = derivative.jacobian(cell, x, joined)
+    error = float((gated.jacobian(cell, local) - jacobian).abs().max())
+    message = torch.randn(joined.shape, dtype=joined.dtype)
+    behind = gated.through_units(local, derivative.split(cell, message))
+    per_sequence, back = derivative.pull(cell, x, joined, message)
+    sent = derivative.join(gated.through_map(cell, behind))
+    error = max(error, float((sent - back).abs().max()))
+    found = gated.parameter_gradients(cell, x, state[0], behind)
+    for name, want in per_sequence.items():
+        error = max(error, float((found[name] - want.sum(0)).abs().max()))
+    said = f"largest difference from autograd {error:.2g}"
+    yield finding(choice, "local holds the step's derivatives", place, error <= TOLERANCE, said)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -18,6 +19,9 @@ from harness.registry import Registry
 from harness.trial import Choice
 
 UNWINDOWED = 32  # the steps that stand in for a stride where a method has none
+UNBIASED_LENGTHS = (2, 7)  # long enough for chance to enter, short enough for its variance
+COPIES, RUNS = 64, 24  # draws inside a run, and runs whose spread gives the standard error
+MAX_Z = 3.0  # rms over coordinates: about 1 where unbiased; if all move as one, over 3 in 0.6 %
 
 
 def check_gradient(registry: Registry, choice: Choice) -> Iterator[Finding]:
@@ -67,9 +71,12 @@ class _Attempt:
         yield self.finding("parameters are left untouched", self.touched(before))
         yield self.finding("the carry holds no graph", self.graph_in_carry(batch))
         rectangles = self.method.keeps(self.length)
-        if self.method.exact(self.length):
+        claim = self.method.claim(self.length, self.model.cell)
+        if claim == "exact":
             want = oracle.exact_gradient(self.model, batch)
             yield self.finding("exact: equals the oracle", _difference(found, want))
+        elif claim == "unbiased" and self.length in UNBIASED_LENGTHS:
+            yield self.finding("unbiased: equals the oracle on average", self.mean_is_off(batch))
         elif rectangles is not None:
             want = oracle.kept_gradient(self.model, batch, rectangles)
             yield self.finding("truncated: equals its own definition", _difference(found, want))
@@ -81,13 +88,34 @@ class _Attempt:
             yield self.finding("a hook that changes nothing is free", _difference(watched, found))
             yield self.finding("a hook's change travels on", self.unsilenced(batch))
 
-    def whole(self, batch: Batch, clips: tuple[Clip, ...]) -> Gradient:
+    def mean_is_off(self, batch: Batch) -> str | None:
+        """Return by how many standard errors the mean of many draws misses the oracle.
+
+        Each run holds the sequence many times over, so that a method whose chance is each
+        sequence's own averages within a run as well.
+        """
+        copies = Batch(
+            batch.inputs.repeat(1, COPIES, 1),
+            batch.targets.repeat(1, COPIES, 1),
+            batch.weights.repeat(1, COPIES) / COPIES,
+        )
+        draws = torch.stack([_flat(self.whole(copies, (), seed)) for seed in range(RUNS)])
+        off = draws.mean(0) - _flat(oracle.exact_gradient(self.model, batch))
+        spread = draws.std(0) / math.sqrt(RUNS)
+        certain = spread < TOLERANCE
+        if (off[certain].abs() > TOLERANCE).any():
+            return "a parameter that no chance enters is off"
+        z = float((off[~certain] / spread[~certain]).square().mean().sqrt())
+        return None if z <= MAX_Z else f"the mean of {RUNS * COPIES} draws is {z:.2g} errors off"
+
+    def whole(self, batch: Batch, clips: tuple[Clip, ...], seed: int = SEED) -> Gradient:
         """Return the gradient of the sequence, driven as a trial drives it."""
         out: list[Gradient] = []
         drive = Drive(
             self.model, self.method, clips, observe=lambda gradient, _: out.append(gradient)
         )
-        drive.sequence(batch, drive.begin(self.batch_size, torch.Generator().manual_seed(SEED)))
+        generator = torch.Generator().manual_seed(seed)
+        drive.sequence(batch, drive.begin(batch.inputs.shape[1], generator))
         return out[0]
 
     def shapes(self, found: Gradient) -> str | None:
@@ -141,10 +169,14 @@ class _Silencing(Clip):
         return tuple(torch.zeros_like(grad) for grad in grads)
 
 
+def _flat(gradient: Gradient) -> Tensor:
+    return torch.cat([gradient.params[name].flatten() for name in sorted(gradient.params)])
+
+
 def _difference(got: Gradient, want: Gradient) -> str | None:
     """Return by how much two gradients differ, relatively, where it is more than rounding."""
     for name, grad in want.params.items():
-        scale = float(torch.cat([g.flatten() for g in want.params.values()]).norm())
+        scale = float(_flat(want).norm())
         error = float((got.params[name] - grad).norm()) / max(scale, 1e-300)
         if not error <= TOLERANCE:
             return f"{name} is off by {error:.2g} of the gradient's norm"

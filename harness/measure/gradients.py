@@ -2,12 +2,15 @@
 
 On frozen parameters, everything in float64 on the same batch for all methods. Values: claim,
 agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, definition_error,
+scatter (of an unbiased method: draws, bias_squared, noise_to_signal, agrees), truncation_bias (on
+an exact method's record: lags, relative_error, cosine of the gradient cut after so many lags),
 applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,12 +20,15 @@ from torch import Tensor
 from harness import oracle
 from harness.contract import Batch, Gradient, GradientMethod, Gradients
 from harness.drive import add
+from harness.measure.scatter import scatter
 from harness.rig import Rig
+from harness.trial import GradientsProtocol
 
 TOLERANCE = 1e-10  # rounding in float64 stays under 1e-14 a step; a wrong term is above 1e-6
 FLOAT32_TOLERANCE, FLOAT32_STEPS = 1e-4, 1000  # rounding grows with the steps
 PROFILE_POINTS = 128  # log-spaced: more cannot be seen in a plot
 DEFINITION_STEPS = 20_000  # steps of adjoints that the check of a definition may cost
+CURVE_POINTS = 16  # log-spaced truncation lengths: a curve that is smooth in log K
 VANISHING = 1e-3  # of the gradient at lag 0 is left at the longest lag
 EXPLODING = 1e3  # times the gradient at lag 0
 
@@ -38,12 +44,13 @@ def measure(rig: Rig) -> dict[str, Any]:
     own_error = compare(own.params, exact.params)["relative_error"]
     length, method = len(batch), rig.method
     whole = compare(bare.params, exact.params)
-    claims_exact = method.exact(length)
-    definition = None if claims_exact else definition_error(double, batch, bare)
-    error = whole["relative_error"] if claims_exact else definition
+    claim = method.claim(length, rig.model.cell)
+    definition = definition_error(double, batch, bare) if claim == "biased" else None
+    error = whole["relative_error"] if claim == "exact" else definition
+    scattered = drawn(double.without_clips(), batch, exact) if claim == "unbiased" else None
     return {
-        "claim": "exact" if claims_exact else "biased",
-        "agrees": agreement(rig, error, own_error),
+        "claim": claim,
+        "agrees": scattered["agrees"] if scattered else agreement(rig, error, own_error),
         "tolerance": TOLERANCE,
         "exact_norm": _norm(exact.params),
         **whole,
@@ -52,6 +59,8 @@ def measure(rig: Rig) -> dict[str, Any]:
             for name, grad in exact.params.items()
         },
         "definition_error": definition,
+        "scatter": scattered,
+        "truncation_bias": truncation_bias(double, batch) if claim == "exact" else None,
         "applied": compare(applied, exact.params),
         "dtype_relative_error": own_error,
         "reach": reach(method, length),
@@ -67,14 +76,44 @@ def agreement(rig: Rig, error: float | None, own_error: float | None) -> bool | 
     if error is None:
         return None
     length = rig.trial.sequence_length
-    judged = rig.method.exact(length) and rig.dtype == torch.float32 and length <= FLOAT32_STEPS
+    exact = rig.method.claim(length, rig.model.cell) == "exact"
+    judged = exact and rig.dtype == torch.float32 and length <= FLOAT32_STEPS
     if judged and (own_error is None or own_error > FLOAT32_TOLERANCE):
         return False
     return error <= TOLERANCE
 
 
-def method_gradient(rig: Rig, batch: Batch) -> tuple[Gradient, Gradients]:
+def drawn(rig: Rig, batch: Batch, exact: Gradient) -> dict[str, Any]:
+    """Return how a stochastic method's draws scatter about the exact gradient."""
+    protocol = GradientsProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
+    names = list(exact.params)
+    draws = [method_gradient(rig, batch, draw)[0].params for draw in range(protocol.draws)]
+    rows = torch.stack([_flat({name: grads[name] for name in names}) for grads in draws])
+    return scatter(rows, _flat(exact.params))
+
+
+def truncation_bias(rig: Rig, batch: Batch) -> dict[str, Any] | None:
+    """Return error and cosine of the gradient cut after K lags, for log-spaced K in one pass.
+
+    None where the pass, T²/2 steps of adjoints, would cost more than DEFINITION_STEPS.
+    """
+    length = len(batch)
+    if length * length // 2 > DEFINITION_STEPS:
+        return None
+    lags = np.unique(np.geomspace(1, length, CURVE_POINTS).round().astype(int)).tolist()
+    pieces = oracle.lag_gradients(rig.model, batch, lags)
+    whole = reduce(add, pieces).params
+    cut = [compare(sum_.params, whole) for sum_ in accumulate(pieces, add)]
+    return {
+        "lags": lags,
+        **{key: [one[key] for one in cut] for key in ("relative_error", "cosine")},
+    }
+
+
+def method_gradient(rig: Rig, batch: Batch, draw: int = 0) -> tuple[Gradient, Gradients]:
     """Return the sequence's gradient, and what the clips leave of it; no parameter moves.
+
+    `draw` numbers the draws of a stochastic method.
 
     Clips act as often as in the trial, on every window or once a sequence; this is the sum of what
     they leave.
@@ -87,7 +126,7 @@ def method_gradient(rig: Rig, batch: Batch) -> tuple[Gradient, Gradients]:
         left.append(Gradient(gradient.loss, clipped))
 
     drive = rig.drive(observe=observe)
-    drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
+    drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method", draw)))
     return reduce(add, bare), reduce(add, left).params
 
 

@@ -18,6 +18,7 @@ BASES: Mapping[str, Kind] = {
     "GradientMethod": "gradients",
     "Clip": "clips",
     "Cell": "cells",
+    "GatedCell": "cells",
     "Task": "tasks",
 }
 

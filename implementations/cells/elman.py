@@ -8,10 +8,10 @@ It cannot hold information for long: the gradient shrinks or grows by W_h at eve
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Cell, State
+from harness.contract import Affine, GatedCell, Local, State
 
 
-class Elman(Cell):
+class Elman(GatedCell):
     """tanh of a linear map of input and last output."""
 
     parts = 1
@@ -19,6 +19,8 @@ class Elman(Cell):
     fused = True
     saved_step = 1.0
     saved_fused = 1.0
+    input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
+    hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -32,6 +34,15 @@ class Elman(Cell):
                 x, state[0], rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
             ),
         )
+
+    def gate(self, a: Tensor, u: Tensor, state: State) -> State:
+        """Return (tanh(a + u),)."""
+        return (torch.tanh(a + u),)
+
+    def local(self, a: Tensor, u: Tensor, state: State) -> Local:
+        """Return tanh' = 1 − h²; the old state acts through u alone."""
+        slope = (1 - torch.tanh(a + u).square())[..., None, None, :]  # (..., 1, 1, H)
+        return Local(slope, slope, torch.zeros_like(slope))
 
     def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Return every h and the last state from torch's fused kernel."""

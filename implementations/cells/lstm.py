@@ -10,10 +10,10 @@ It cannot keep a gradient alive through a forget gate that closes; see `forget_b
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Cell, State
+from harness.contract import Affine, GatedCell, Local, State
 
 
-class LSTM(Cell):
+class LSTM(GatedCell):
     """Long short-term memory; `forget_bias` is added to the forget gate's initial bias."""
 
     parts = 2
@@ -21,6 +21,8 @@ class LSTM(Cell):
     fused = True
     saved_step = 7.0
     saved_fused = 7.0
+    input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
+    hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
 
     def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 0.0) -> None:
         super().__init__(input_size, hidden_size)
@@ -35,8 +37,33 @@ class LSTM(Cell):
             x, state, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
         )
 
+    def gate(self, a: Tensor, u: Tensor, state: State) -> State:
+        """Return (h, c)."""
+        i, f, g, o = gates_of(a + u)
+        c = f * state[1] + i * g
+        return o * torch.tanh(c), c
+
+    def local(self, a: Tensor, u: Tensor, state: State) -> Local:
+        """Return the derivatives of h and c by i, f, g, o before their nonlinearities, and by c."""
+        i, f, g, o = gates_of(a + u)
+        before = state[1]
+        squashed = torch.tanh(f * before + i * g)
+        into_h = o * (1 - squashed.square())  # ∂h/∂c
+        none = torch.zeros_like(c_by_i := g * i * (1 - i))
+        by_c = torch.stack([c_by_i, before * f * (1 - f), i * (1 - g.square()), none], -2)
+        by_o = torch.stack([none, none, none, squashed * o * (1 - o)], -2)
+        by_gates = torch.stack([into_h.unsqueeze(-2) * by_c + by_o, by_c], -3)  # (..., 2, 4, H)
+        by_h, by_memory = torch.stack([none, none], -2), torch.stack([into_h * f, f], -2)
+        return Local(by_gates, by_gates, torch.stack([by_h, by_memory], -2))
+
     def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Return every h and the last state from torch's fused kernel."""
         hidden, memory = state
         outputs, last = self.rnn(inputs, (hidden.unsqueeze(0), memory.unsqueeze(0)))
         return outputs, (last[0][0], last[1][0])
+
+
+def gates_of(total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return i, f, g, o."""
+    i, f, g, o = total.chunk(4, -1)
+    return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.contract import Batch, Carry, Cost, Gradient, GradientMethod, Hook, Shape
+from harness.contract import Batch, Carry, Cell, Claim, Cost, Gradient, GradientMethod, Hook, Shape
 from harness.model import Model, detach, watch
 
 
@@ -31,9 +31,9 @@ class Template(GradientMethod):
         if self.scale <= 0:
             raise ValueError(f"scale must be above 0, not {self.scale}")
 
-    def exact(self, length: int) -> bool:
-        """Return whether this equals full BPTT over `length` steps: checked against the oracle."""
-        return length == 1 and self.scale == 1.0
+    def claim(self, length: int, cell: Cell) -> Claim:
+        """Return whether this is full BPTT's gradient, so on average, or neither: it is checked."""
+        return "exact" if length == 1 and self.scale == 1.0 else "biased"
 
     def keeps(self, length: int) -> list[tuple[int, int, int]] | None:
         """Return which part of the exact gradient this is by definition; None where it is not."""

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.contract import Batch, Carry, Cost, Gradient, GradientMethod, Hook, Shape, State
+from harness.contract import (
+    Batch,
+    Carry,
+    Cell,
+    Claim,
+    Cost,
+    Gradient,
+    GradientMethod,
+    Hook,
+    Shape,
+    State,
+)
 from harness.drive import add, windows
 from harness.model import Model, detach
 
@@ -34,9 +45,9 @@ class Checkpointed(GradientMethod):
         if self.segment < 1:
             raise ValueError(f"segment must be at least 1 step, not {self.segment}")
 
-    def exact(self, length: int) -> bool:
-        """Return True: only activations are dropped, no gradient is."""
-        return True
+    def claim(self, length: int, cell: Cell) -> Claim:
+        """Return exact: only activations are dropped, no gradient is."""
+        return "exact"
 
     def cost(self, shape: Shape) -> Cost:
         """Return one more forward pass, and the memory of states and one segment."""

@@ -9,7 +9,7 @@ It cannot show dL/ds of single steps, so no clip of hidden gradients works with 
 
 from dataclasses import dataclass
 
-from harness.contract import Batch, Carry, Cost, Gradient, GradientMethod, Hook, Shape
+from harness.contract import Batch, Carry, Cell, Claim, Cost, Gradient, GradientMethod, Hook, Shape
 from harness.model import Model, detach
 
 
@@ -19,9 +19,9 @@ class Native(GradientMethod):
 
     hooked = False
 
-    def exact(self, length: int) -> bool:
-        """Return True: the kernel computes full BPTT."""
-        return True
+    def claim(self, length: int, cell: Cell) -> Claim:
+        """Return exact: the kernel computes full BPTT."""
+        return "exact"
 
     def supports(self, model: Model) -> str | None:
         """Return a reason for a cell that has no fused kernel."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.contract import Batch, Cost, Gradient, GradientMethod, Hook, Shape, State
+from harness.contract import Batch, Cell, Claim, Cost, Gradient, GradientMethod, Hook, Shape, State
 from harness.model import Model, detach
 
 Past = list[tuple[State, Tensor]]  # earlier windows, oldest first: the state before, the inputs
@@ -40,9 +40,9 @@ class TruncatedBPTT(GradientMethod):
                 "a window goes back through all of its own steps"
             )
 
-    def exact(self, length: int) -> bool:
-        """Return whether no lag is cut off."""
-        return self.depth >= length
+    def claim(self, length: int, cell: Cell) -> Claim:
+        """Return exact where no lag is cut off."""
+        return "exact" if self.depth >= length else "biased"
 
     def keeps(self, length: int) -> list[tuple[int, int, int]]:
         """Return a rectangle a window: its own losses, back over `depth` steps."""
