@@ -121,7 +121,9 @@ def _estimates(
         peaks = {
             trial.id: peak
             for trial in trials
-            if (peak := expected[trial.id].peak_bytes) is not None and trial.device == "cpu"
+            if (peak := expected[trial.id].peak_bytes) is not None
+            and trial.device == "cpu"
+            and trial.measurement in COMPARABLE  # others fill the memory on purpose
         }
         largest = max(
             (trial for trial in trials if trial.id in peaks),

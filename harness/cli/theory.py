@@ -70,6 +70,7 @@ def _of(trial: Trial, shape: Shape, cost: Cost | None) -> Demand:
     oracle = shape.saved_step * shape.states * item + shape.loss_bytes
     return Demand(
         flops=cost.flops if cost else shape.forward_flops + shape.backward_flops,
+        plain_flops=shape.forward_flops + shape.backward_flops,
         depth=cost.sequential_depth if cost else 2 * shape.length,
         static_bytes=float(shape.parameters * item * copies),
         batch_bytes=float(steps * (shape.input_size * item + TARGET + WEIGHT)),

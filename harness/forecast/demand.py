@@ -15,6 +15,7 @@ class Demand:
 
     flops: float
     depth: int  # steps that must follow one another
+    plain_flops: float  # of full BPTT step by step: of the oracle, and of scoring a model
     static_bytes: float  # parameters, gradients, optimizer
     batch_bytes: float
     kept_bytes: float | None  # for the backward pass; None: the method has no formula

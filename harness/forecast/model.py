@@ -7,6 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from scipy import optimize
+
 from harness.forecast import passes
 from harness.forecast.correction import SURE, Corrections
 from harness.forecast.demand import Demand, Levels, levels, series
@@ -17,6 +20,11 @@ from harness.trial import Record, Trial
 BLIND = 3.0  # times: how far rates of another machine may be off
 AT_BEST = 0.1  # of a trial's time: what a machine moves from one hour to the next
 PEAK_SPREAD = 0.1  # of a peak: what theory leaves out is allocated and freed on the way
+PROCESS_SECONDS = (
+    0.2  # to fork, build, look around and write the record, on the reference's machine
+)
+WEAK = 0.05  # of a probe's weight
+PLAIN = "full BPTT step by step"  # as a method's name: it has the speed of its cell
 FLOAT64_PEAK = 2.0  # the oracle keeps the graph and, going back, as much again for the lags
 
 
@@ -32,6 +40,7 @@ class Forecast:
             if record.trial.measurement == "speed"
         ]
         self._rates = Rates.of(self._timings)
+        self._passes = {name: self._line(of) for name, of in _by_measurement(done).items()}
         prior = self._left_out() if self._timings else math.log(BLIND) / SURE
         self._seconds = Corrections(max(prior, math.log1p(AT_BEST) / SURE))
         self._peaks = Corrections(PEAK_SPREAD)
@@ -58,8 +67,8 @@ class Forecast:
 
     def uncorrected(self, trial: Trial) -> float:
         """Return the seconds by rates and theory alone."""
-        demand = self._demands[trial.id]
-        return passes.seconds(trial, self._rates.seconds(series(trial), demand))
+        overhead, factor = self._passes.get(trial.measurement, (PROCESS_SECONDS, 1.0))
+        return overhead + factor * self._inside(trial)
 
     def factor(self, along: Levels) -> float:
         """Return what such trials have taken over what was expected of them."""
@@ -75,6 +84,26 @@ class Forecast:
         peak, seen = self._peak(trial), record.values.get("peak_bytes")
         if peak is not None and seen is not None:
             self._peaks.learn(_peak_levels(trial), peak, float(seen))
+
+    def _inside(self, trial: Trial) -> float:
+        """Return the seconds inside a trial's process, as its protocol has it."""
+        demand, mine = self._demands[trial.id], series(trial)
+        plain = replace(demand, flops=demand.plain_flops, depth=2 * trial.sequence_length)
+        own = self._rates.seconds(mine, demand)
+        return passes.seconds(trial, own, self._rates.seconds((PLAIN, *mine[1:]), plain))
+
+    def _line(self, probes: Sequence[Record]) -> tuple[float, float]:
+        """Return overhead and factor, neither negative: truth = overhead + factor · inside."""
+        truths = np.array([record.ended - record.started for record in probes])
+        inside = np.array([self._inside(record.trial) for record in probes])
+        if probes[0].trial.measurement == "speed":  # the rates are its own, the rest is waiting
+            return max(0.0, float(np.median(truths - inside))), 1.0
+        least = truths.min()
+        rows = np.stack([1 / truths, inside / truths], axis=1)  # relative residuals
+        weak = [[WEAK / least, 0.0], [0.0, WEAK]]  # what few points leave open
+        targets = [*np.ones(len(probes)), WEAK * PROCESS_SECONDS / least, WEAK]
+        found, _ = optimize.nnls(np.vstack([rows, weak]), np.array(targets))
+        return float(found[0]), float(found[1])
 
     def _peak(self, trial: Trial) -> float | None:
         demand = self._demands[trial.id]
@@ -95,6 +124,13 @@ class Forecast:
         if len(errors) < 2:
             return math.log(BLIND) / SURE
         return math.sqrt(statistics.fmean(error**2 for error in errors))
+
+
+def _by_measurement(records: Sequence[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.trial.measurement, []).append(record)
+    return found
 
 
 def _peak_levels(trial: Trial) -> Levels:

@@ -1,12 +1,12 @@
-"""How many seconds a trial takes whose sequences take so many: what each measurement runs."""
+"""How many seconds each measurement takes, from those of a sequence: what it runs, how often."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 from harness.trial import SpeedProtocol, TrainingProtocol, Trial
 
-PROCESS_SECONDS = 0.08  # to fork, build, write the record: the least that any trial took
 FORWARD_SHARE = 1 / 3  # of a sequence's work: a backward pass has two products for each one
 SPREAD = 0.02  # of a process's samples, typically; what is seen corrects it
 Z95 = 1.96
@@ -16,15 +16,21 @@ FLOOR_SHARE, FLOOR_SAMPLES = 0.15, 5  # of a sequence: the bare products, in the
 PHASE_SECONDS = 1.0  # after which no further sequence is split into phases
 LOOK_SECONDS = 0.03  # at what else runs, before and after
 MEMORY_SEQUENCES = 9.0  # three, traced event by event: three times as slow
-GRADIENT_SEQUENCES = 8.0  # oracle, method bare, applied and in its dtype, most in float64
+GRADIENT_SEQUENCES = 4.0  # the method bare, applied and in its dtype; the oracle and its lags
+LAG_STEPS = 20_000  # of adjoints, beyond which the lags of the gradient are not taken apart
+LAG_SHARE = 0.5  # of a sequence's two passes: the lags need the way back alone
+WIDER = 0.5  # a wider batch costs less than in proportion while overhead rules a step
 
 
-def seconds(trial: Trial, sequence: float) -> float:
-    """Return the trial's seconds, from the start of its process to the end, at `sequence` each."""
-    return PROCESS_SECONDS + _INSIDE[trial.measurement](trial, sequence)
+def seconds(trial: Trial, own: float, plain: float) -> float:
+    """Return the trial's seconds once its process is there.
+
+    A sequence takes `own` by the trial's method, `plain` by full BPTT step by step.
+    """
+    return _INSIDE[trial.measurement](trial, own, plain)
 
 
-def _speed(trial: Trial, sequence: float) -> float:
+def _speed(trial: Trial, sequence: float, plain: float) -> float:
     protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     warm = max(protocol.warmup_sequences, math.ceil(protocol.warmup_seconds / sequence))
     warm_seconds = min(warm * sequence, protocol.max_seconds + sequence)
@@ -50,21 +56,31 @@ def _runs(protocol: SpeedProtocol, seconds: float) -> int:
     return max(1, math.ceil(protocol.min_sample_seconds / seconds))
 
 
-def _memory(trial: Trial, sequence: float) -> float:
-    return MEMORY_SEQUENCES * sequence
+def _memory(trial: Trial, own: float, plain: float) -> float:
+    return MEMORY_SEQUENCES * own
 
 
-def _gradients(trial: Trial, sequence: float) -> float:
-    return GRADIENT_SEQUENCES * sequence
+def _gradients(trial: Trial, own: float, plain: float) -> float:
+    length = trial.sequence_length
+    lags = length / 4 if length * length / 2 <= LAG_STEPS else 0.0  # T²/2 steps at 2T a sequence
+    return GRADIENT_SEQUENCES * (own + plain) + LAG_SHARE * lags * plain
 
 
-def _training(trial: Trial, sequence: float) -> float:
+def _training(trial: Trial, own: float, plain: float) -> float:
     protocol = TrainingProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
-    wider = max(1.0, protocol.evaluation_sequences / trial.batch_size)
+    wider = math.pow(max(1.0, protocol.evaluation_sequences / trial.batch_size), WIDER)
     scored = (protocol.evaluations + 1) * protocol.evaluation_batches * wider * FORWARD_SHARE
-    return (protocol.sequences + scored) * sequence
+    return protocol.sequences * own + scored * plain
 
 
-_INSIDE = {"speed": _speed, "memory": _memory, "gradients": _gradients, "training": _training} | {
-    "capacity": lambda trial, _: trial.protocol["max_seconds"]  # at most
+def _capacity(trial: Trial, own: float, plain: float) -> float:
+    return float(trial.protocol["max_seconds"])  # at most
+
+
+_INSIDE: Mapping[str, Callable[[Trial, float, float], float]] = {
+    "speed": _speed,
+    "memory": _memory,
+    "gradients": _gradients,
+    "training": _training,
+    "capacity": _capacity,
 }

@@ -17,7 +17,7 @@ def sequence(length):
 def speed_probe(length):
     values = {"sample_seconds": [sequence(length), None, sequence(length) * 1.01]}
     of = trial(length=length, block=7)
-    return record(of, passes.seconds(of, sequence(length)), **values)
+    return record(of, 0.2 + passes.seconds(of, sequence(length), 99.0), **values)
 
 
 def forecast(probes=(), kinds=("speed", "memory", "training", "gradients")):
@@ -29,9 +29,19 @@ def forecast(probes=(), kinds=("speed", "memory", "training", "gradients")):
 def test_probes_set_the_rates_for_every_length_and_measurement():
     made = forecast([speed_probe(64), speed_probe(256)])
     got = made.expected(trial("training", length=4096)).seconds
-    scored = 11 * 2 * (128 / 8) / 3  # evaluations, batches, wider, forward only
+    scored = 11 * 2 * (128 / 8) ** passes.WIDER / 3  # evaluations, batches, forward only
     assert got == pytest.approx((200 + scored) * sequence(4096), rel=0.02)
     assert made.spread < 0.5
+
+
+def test_overhead_is_told_from_work_by_two_lengths():
+    probes = [speed_probe(64), speed_probe(256)]
+    for length in (64, 256):
+        of = trial("memory", length=length, block=7)
+        probes.append(record(of, 1.5 + 2 * passes.seconds(of, sequence(length), 99.0)))
+    got = forecast(probes).expected(trial("memory", length=4096)).seconds
+    want = 1.5 + 2 * passes.seconds(trial("memory", length=4096), sequence(4096), 99.0)
+    assert got == pytest.approx(want, rel=0.15)
 
 
 def test_without_probes_the_doubt_is_a_factor_of_three():
