@@ -35,6 +35,7 @@ class Estimate:
     peak_bytes: float | None  # of its largest training sequence; None: no formula
     largest: Trial | None
     too_large: int  # trials that will probably not fit
+    too_long: int  # trials that will probably be ended by their time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def _estimates(
             peak_bytes=None if largest is None else peaks[largest.id],
             largest=largest,
             too_large=sum(limit is not None and peak > limit for peak in peaks.values()),
+            too_long=sum(expected[trial.id].seconds >= trial.limits.seconds for trial in trials),
         )
 
 
@@ -153,6 +155,10 @@ def lines(found: Outlook) -> Iterator[str]:
     for one in found.estimates:
         lasts = words.duration(one.seconds)
         yield f"  {one.label:{width}}  {one.trials:6,}  {lasts:>9}  {_memory(one, found)}"
+    for one in found.estimates:
+        if one.too_long:
+            trials = words.plural(one.too_long, "trial")
+            yield f"  {one.label}: {trials} will probably reach their time limit"
     if found.oracle_bytes:
         needed = words.bytes_text(found.oracle_bytes)
         yield f"  the exact gradient, which methods are compared with, needs up to {needed}"

@@ -58,10 +58,10 @@ class Forecast:
         return trial.id in self._demands
 
     def expected(self, trial: Trial) -> Expected:
-        """Return what the trial will take."""
-        peak = self._peak(trial)
+        """Return what the trial will take; one that runs longer than its limit is ended there."""
+        peak, most = self._peak(trial), trial.limits.seconds
         return Expected(
-            self.uncorrected(trial) * self.factor(levels(trial)),
+            min(most, self.uncorrected(trial) * self.factor(levels(trial))),
             None if peak is None else peak * self._peaks.factor(_peak_levels(trial)),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ class Kind:
 
     guess: float  # of how many run at a time, before any did
     began: dict[str, float] = field(default_factory=dict)  # of those that run, by id
-    left: dict[Levels, float] = field(default_factory=lambda: defaultdict(float))  # seconds to come
+    left: Counter[Levels] = field(default_factory=Counter)  # how many wait at each point
     worked: float = 0.0  # seconds, of those that have ended
     wall: float = 0.0  # seconds in which at least one ran
     since: float = 0.0  # when the first of those that run began, after none did
@@ -62,16 +62,20 @@ class Progress:
         self._forecast = forecast
         self._kinds = {True: Kind(1.0), False: Kind(float(slots))}
         self._now = now
-        self._waiting: dict[str, float] = {}  # uncorrected seconds, by id
+        self._points: dict[Levels, Trial] = {}  # one of those that are alike in all that costs time
+        self._waiting: set[str] = set()
         for trial in trials:
-            self._waiting[trial.id] = forecast.uncorrected(trial)
-            self._kind(trial).left[levels(trial)] += self._waiting[trial.id]
-        self._running: dict[str, tuple[Trial, float]] = {}
+            along = levels(trial)
+            self._points[along] = trial
+            self._waiting.add(trial.id)
+            self._kind(trial).left[along] += 1
+        self._running: dict[str, Trial] = {}
 
     def started(self, trial: Trial) -> None:
         """Note that a trial runs."""
         kind, now = self._kind(trial), self._now()
-        self._running[trial.id] = (trial, self._take(trial))
+        self._take(trial)
+        self._running[trial.id] = trial
         kind.since = kind.since if kind.began else now
         kind.began[trial.id] = now
 
@@ -91,14 +95,13 @@ class Progress:
         now, total = self._now(), 0.0
         for kind in self._kinds.values():
             seconds = sum(
-                uncorrected * self._forecast.factor(along)
-                for along, uncorrected in kind.left.items()
+                count * self._forecast.expected(self._points[along]).seconds
+                for along, count in kind.left.items()
             )
             total += seconds / kind.at_a_time(now)
         ends = [
-            uncorrected * self._forecast.factor(levels(trial))
-            - (now - self._kind(trial).began[trial.id])
-            for trial, uncorrected in self._running.values()
+            self._forecast.expected(trial).seconds - (now - self._kind(trial).began[trial.id])
+            for trial in self._running.values()
         ]
         total += max([0.0, *ends])  # they run side by side
         return Remaining(total, self._forecast.spread)
@@ -106,11 +109,8 @@ class Progress:
     def _kind(self, trial: Trial) -> Kind:
         return self._kinds[trial.measurement == ALONE]
 
-    def _take(self, trial: Trial) -> float:
-        """Return the trial's uncorrected seconds, which no longer wait."""
-        seconds = self._waiting.pop(trial.id, 0.0)
-        left, along = self._kind(trial).left, levels(trial)
-        left[along] -= seconds
-        if left[along] <= 1e-9:  # rounding
-            del left[along]
-        return seconds
+    def _take(self, trial: Trial) -> None:
+        """Note that a trial no longer waits."""
+        if trial.id in self._waiting:
+            self._waiting.remove(trial.id)
+            self._kind(trial).left[levels(trial)] -= 1

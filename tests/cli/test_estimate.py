@@ -116,6 +116,22 @@ def test_what_will_not_fit_is_counted(tmp_path: Path) -> None:
     assert "likely oom" not in roomy
 
 
+def test_what_will_reach_its_time_limit_is_counted_and_no_longer_than_that(tmp_path: Path) -> None:
+    arguments = (
+        "--dry-run",
+        "--probe-seconds",
+        "0",
+        "--set",
+        "limits.trial_timeout=0.001s",
+        "--json",
+    )
+    found = json.loads(sweep(tmp_path, *arguments, text=WIDE).stdout)
+    assert [one["too_long"] for one in found["implementations"]] == [6, 6]
+    assert found["seconds"] == pytest.approx(12 * 0.001)
+    said = sweep(tmp_path, *arguments[:-1], text=WIDE).stdout
+    assert "full: 6 trials will probably reach their time limit" in said
+
+
 def test_trials_that_no_plugin_runs_are_left_out_and_told(tmp_path: Path) -> None:
     text = TINY + '[[implementation]]\nname = "fused"\ngradient = "native"\n'
     cell = ("--plugin", tmp_path / "plain.py", "--set", "cell=plain")

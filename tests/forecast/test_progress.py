@@ -7,6 +7,7 @@ from demands import demand, record, trial
 
 from harness.forecast.model import Forecast
 from harness.forecast.progress import Progress, longest_first
+from harness.trial import Limits
 
 
 class Clock:
@@ -80,6 +81,12 @@ def test_what_runs_counts_for_what_it_has_left():
     assert progress.remaining().seconds == pytest.approx(whole / 2)
     clock.now += whole
     assert progress.remaining().seconds == 0.0
+
+
+def test_no_trial_counts_for_more_than_its_time_limit():
+    ended_early = [trial("memory", block=block, limits=Limits(0.01)) for block in range(4)]
+    progress, *_ = sweep(ended_early)
+    assert progress.remaining().seconds == pytest.approx(0.04)
 
 
 def test_a_trial_that_never_began_is_taken_off():
