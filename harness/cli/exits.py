@@ -10,6 +10,7 @@ from harness.store import StoreError
 BUG = 1
 USAGE = 2
 FAILED_TRIALS = 3
+REGRESSION = 4
 DISAGREES = 5
 NO_DEVICE = 6
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it

@@ -1,4 +1,4 @@
-"""The commands: `bptt sweep`, `report`, `list`, `show`, `doctor`, `check`, `fetch` and `new`."""
+"""The commands: `bptt sweep`, `report`, `compare`, `export`, `list`, `show`, `doctor` and others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from harness.cli import exits
 COMMANDS = {  # name -> what its line in the help says; a command is imported when it is called
     "sweep": "Run a preset or a sweep file, and write its report.",
     "report": "Write the report of one or more results folders.",
+    "compare": "Compare two results folders, and say whether the new one is worse.",
+    "export": "Write every record as one row of a table.",
     "list": "List the plugins: gradient methods, clips, cells and tasks.",
     "show": "Show what became of trials, and what to do about it.",
     "doctor": "Tell what on this machine or cluster will disturb timings.",
@@ -56,6 +58,6 @@ class Commands(click.Group):
 def main() -> None:
     """Compare ways to train recurrent networks through time.
 
-    Exit codes: 0 fine, 1 a bug of ours, 2 usage or configuration, 3 some trials failed, 5 a
-    gradient that disagrees, 6 no such cluster or device, 130 interrupted.
+    Exit codes: 0 fine, 1 a bug of ours, 2 usage or configuration, 3 some trials failed, 4 a
+    regression, 5 a gradient that disagrees, 6 no such cluster or device, 130 interrupted.
     """

@@ -1,0 +1,170 @@
+"""One row a point, implementation and machine: NEW over BASE, in time and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from harness import stats
+from harness.report import pairs
+from harness.stats import Interval
+
+SECONDS, FLOOR, BASELINE = "seconds_per_sequence", "floor_ratio", "baseline_ratio"
+ELSEWHERE = ("results", "node")  # of a point, what may differ between two runs
+POINT = [name for name in pairs.POINT if name not in ELSEWHERE]
+KEY = [*POINT, "gradient", "clips"]  # labels may change, what they stand for may not
+MISSED = ("oom", "timeout", "crashed", "failed", "nonfinite")  # "skipped" was never tried
+Named = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one implementation did at one point in NEW, over how it did in BASE."""
+
+    measure: str  # "speed" or "memory"
+    named: Named  # the point
+    implementation: str  # as NEW calls it
+    nodes: tuple[str, str]  # of BASE and NEW
+    paired: bool  # over the same blocks of one machine
+    ratio: Interval  # what is judged
+    margin: float
+    verdict: str
+    values: tuple[float, float]  # medians of BASE and NEW, in base units
+    as_it_was: Interval | None = None  # the same of plain seconds
+    against_baseline: Interval | None = None
+    changed: tuple[str, ...] = field(default=())  # plugins of it with another source
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A point that BASE did and NEW did not: a ratio of infinity."""
+
+    measure: str
+    named: Named
+    implementation: str
+    status: str
+    reason: str
+
+
+def yardstick(base: pd.DataFrame, new: pd.DataFrame) -> str:
+    """Return the column that times are judged by: the best that every timed record has."""
+    timed = [
+        one[(one["measurement"] == "speed") & (one["status"] == "done")] for one in (base, new)
+    ]
+    for column in (FLOOR, BASELINE):
+        if all(_with_ratios(one)[column].notna().all() for one in timed):
+            return column
+    return SECONDS
+
+
+def times(
+    base: pd.DataFrame, new: pd.DataFrame, column: str, same: Collection[str]
+) -> Iterator[Row]:
+    """Yield a row for everything that both runs timed; `same`: nodes that are one machine."""
+    bands = [pairs.margins(one, FLOOR if column == FLOOR else SECONDS) for one in (base, new)]
+    for named, old, now in _matched(
+        _with_ratios(_done(base, "speed")), _with_ratios(_done(new, "speed"))
+    ):
+        for nodes, paired in _nodes(old, now, same):
+            of_base, of_new = old[old["node"] == nodes[0]], now[now["node"] == nodes[1]]
+            ratio = _ratio(of_base, of_new, column, paired)
+            if ratio is None:
+                continue
+            both = zip(bands, (of_base, of_new), strict=True)
+            margin = max(pairs.margin_at(band, _place(rows)) for band, rows in both)
+            yield Row(
+                "speed",
+                named,
+                str(of_new["implementation"].iloc[0]),
+                nodes,
+                paired,
+                ratio,
+                margin,
+                stats.verdict(ratio, margin),
+                (float(of_base[SECONDS].median()), float(of_new[SECONDS].median())),
+                _ratio(of_base, of_new, SECONDS, paired),
+                _ratio(of_base, of_new, BASELINE, paired),
+            )
+
+
+def memory(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Row]:
+    """Yield a row for everything whose memory both runs counted: exact, so its range is no luck."""
+    for named, old, now in _matched(_done(base, "memory"), _done(new, "memory")):
+        values = (float(old["peak_bytes"].median()), float(now["peak_bytes"].median()))
+        low = now["peak_bytes"].min() / old["peak_bytes"].max()
+        high = now["peak_bytes"].max() / old["peak_bytes"].min()
+        blocks = min(len(old), len(now))
+        ratio = Interval(values[1] / values[0], float(low), float(high), 1.0, blocks)
+        verdict = "more" if low > 1 else "less" if high < 1 else "same"
+        nodes = (str(old["node"].iloc[0]), str(now["node"].iloc[0]))
+        label = str(now["implementation"].iloc[0])
+        yield Row("memory", named, label, nodes, False, ratio, 0.0, verdict, values)
+
+
+def lost(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Lost]:
+    """Yield what BASE did at least once and NEW tried and never did."""
+    for measure in ("speed", "memory"):
+        tried = new[(new["measurement"] == measure) & (new["replica"] == 0)]
+        for named, _, now in _matched(_done(base, measure), tried):
+            missed = now[now["status"].isin(MISSED)]
+            if len(missed) and not (now["status"] == "done").any():
+                first = missed.sort_values("block").iloc[0]
+                names = (str(first[name]) for name in ("implementation", "status", "reason"))
+                yield Lost(measure, named, *names)
+
+
+def _done(frame: pd.DataFrame, measurement: str) -> pd.DataFrame:
+    known = (frame["status"] == "done") & (frame["replica"] == 0)
+    return frame[known & (frame["measurement"] == measurement)]
+
+
+def _with_ratios(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the time over the baseline's, in the same block of the same node."""
+    shared = [*pairs.POINT, "block"]
+    known = rows[(rows["replica"] == 0) & rows["baseline"]].drop_duplicates(shared)
+    base = known.set_index(shared)[SECONDS].rename("baseline_seconds")
+    joined = rows.join(base, on=shared)
+    return joined.assign(**{BASELINE: joined[SECONDS] / joined["baseline_seconds"]})
+
+
+def _matched(
+    base: pd.DataFrame, new: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
+    """Yield every point and implementation that both have, by its name, with its rows."""
+    old = {values: group for values, group in base.groupby(KEY, sort=True)}
+    for values, group in new.groupby(KEY, sort=True):
+        if values in old:
+            assert isinstance(values, tuple)  # several columns: pandas gives a tuple
+            yield dict(zip(KEY, values, strict=True)), old[values], group
+
+
+def _nodes(
+    base: pd.DataFrame, new: pd.DataFrame, same: Collection[str]
+) -> list[tuple[tuple[str, str], bool]]:
+    """Return which nodes to compare, and whether as pairs: each that is the same machine in both.
+
+    Where there is none, the node that ran most blocks in each run, unpaired.
+    """
+    common = sorted(set(base["node"]) & set(new["node"]) & set(same))
+    if common:
+        return [((node, node), True) for node in common]
+    most = (str(one["node"].value_counts().index[0]) for one in (base, new))
+    return [((next(most), next(most)), False)]
+
+
+def _ratio(base: pd.DataFrame, new: pd.DataFrame, column: str, paired: bool) -> Interval | None:
+    old, now = (one[one[column] > 0].set_index("block")[column] for one in (base, new))
+    if paired:
+        blocks = old.index.intersection(now.index)
+        old, now = old[blocks], now[blocks]
+    if old.empty or now.empty:
+        return None
+    of = stats.paired_ratio if paired else stats.unpaired_ratio
+    return of(now.to_numpy(float), old.to_numpy(float))
+
+
+def _place(rows: pd.DataFrame) -> dict[str, Any]:
+    return {name: rows[name].iloc[0] for name in pairs.PLACE}
