@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 from bench_overhead import rig_of
-from rivals import frames, told, trials, verdicts
+from rivals import frames, scatter, told, trials, verdicts
 from slower import Slower
 
 from harness.measure.stopwatch import stopwatch_of
@@ -41,7 +41,9 @@ def main() -> int:
     for length in LENGTHS:
         ratio = planted(length)
         print(f"T = {length}: {ratio.estimate:.4f} [{ratio.low:.4f}, {ratio.high:.4f}] is planted")
-    found = [verdicts(frame) for frame in frames(trials("slower", range(SWEEPS), LENGTHS)).values()]
+    measured = frames(trials("slower", range(SWEEPS), LENGTHS))
+    found = [verdicts(frame) for frame in measured.values()]
+    print(scatter(measured.values()))
     slower = sum(bool((table["verdict"] == "slower").any()) for table in found)
     print(f"found in {slower} of {SWEEPS} sweeps ({told(found)})")
     return int(slower < WANTED)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from harness.executors import ray
@@ -12,6 +13,7 @@ from harness.executors.settings import Settings
 from harness.registry import Registry
 from harness.report import metrics, pairs
 from harness.sweep import draft, expand, read
+from harness.sweep.values import BLOCKS
 from harness.trial import Record, Trial
 
 HERE = Path(__file__).parent
@@ -19,7 +21,7 @@ TIME = "seconds_per_sequence"
 SWEEP = """schema = 1
 [sweep]
 name = "bench"
-blocks = 8
+blocks = {blocks}
 seed = {seed}
 [axes]
 sequence_length = {lengths}
@@ -46,12 +48,16 @@ phase_sequences = 1
 """
 
 
-def trials(rival: str, seeds: Sequence[int], lengths: Sequence[int]) -> list[Trial]:
+def trials(
+    rival: str, seeds: Sequence[int], lengths: Sequence[int], blocks: int = BLOCKS
+) -> list[Trial]:
     """Return the trials of one sweep a seed; `rival` is the name of a plugin beside this file."""
     registry = Registry.scan([HERE / f"{rival}.py"])
     found = []
     for seed in seeds:
-        text = draft.read(SWEEP.format(seed=seed, rival=rival, lengths=list(lengths)), "bench.toml")
+        text = draft.read(
+            SWEEP.format(seed=seed, rival=rival, lengths=list(lengths), blocks=blocks), "bench.toml"
+        )
         sweep = read(text, registry, (HERE / f"{rival}.py",))
         found += [each.trial for each in expand(sweep, ("cpu",), registry)]
     return found
@@ -85,6 +91,17 @@ def drifted(frame: pd.DataFrame, whole: float) -> pd.DataFrame:
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the report's verdict on the rival at every length."""
     return pairs.ratios(frame, TIME)
+
+
+def scatter(found: Iterable[pd.DataFrame]) -> str:
+    """Return how far apart equals are: within a process, and from process to process."""
+    rows = pd.concat(list(found))
+    between = rows[rows["baseline"]].groupby("id")[TIME].first()
+    apart = float(np.log(between).std())
+    return (
+        f"a process's median is known within {rows['noise'].median():.1%} (median); medians of the"
+        f" same code differ by {apart:.1%} from process to process (standard deviation)"
+    )
 
 
 def told(found: Sequence[pd.DataFrame]) -> str:
