@@ -1,4 +1,4 @@
-"""The commands: `bptt sweep`, `report`, `compare`, `export`, `list`, `show`, `doctor` and others."""
+"""The commands: `bptt sweep`, `report`, `compare`, `export`, `list`, `show` and others."""
 
 from __future__ import annotations
 

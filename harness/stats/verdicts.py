@@ -57,9 +57,9 @@ def noise_band(ratios: Sequence[Series]) -> Band | None:
 
     Simulated (8 blocks, process noise 0.3 to 3 %, differences that stay of 0 to 3 %), `verdict`
     is wrong of a pair of equals in at most 5 % (6.5 % from one pair), where the margin of 1 %
-    alone is wrong in up to 75 % and the largest |estimate| of k pairs in 1 / (k + 1). It costs a
-    3 % slowdown nothing where nothing stays and there are 4 pairs; one pair alone costs a quarter
-    of the findings. None: no point has 2 blocks.
+    alone is wrong in up to 75 % and the largest |estimate| of k pairs in 1 / (k + 1). Where
+    nothing stays, it costs up to 4 % of the findings of a 3 % slowdown from 4 pairs on, and a
+    quarter of them or more from one pair. None: no point has 2 blocks.
 
     Raises:
         ValueError: a ratio is not positive and finite.
