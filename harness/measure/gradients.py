@@ -63,7 +63,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "truncation_bias": truncation_bias(double, batch) if claim == "exact" else None,
         "applied": compare(applied, exact.params),
         "dtype_relative_error": own_error,
-        "reach": reach(method, length),
+        "reach": length - 1 if claim == "exact" else reach(method, length),
         **lag_profile(oracle.lag_norms(double.model, batch)),
     }
 
@@ -160,7 +160,7 @@ def definition_error(rig: Rig, batch: Batch, found: Gradient) -> float | None:
 
 
 def reach(method: GradientMethod, length: int) -> int | None:
-    """Return the longest lag, in steps, at which the method sends any gradient back."""
+    """Return the longest lag at which a truncated method sends any gradient back, in steps."""
     rectangles = method.keeps(length)
     if rectangles is None:
         return None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from harness.forecast.expected import Expected
-from harness.report import evidence, figures, foretold, noise, pairs, tables, trust
+from harness.report import evidence, figures, foretold, noise, pairs, scaling, tables, trust
 from harness.report.columns import Table
 from harness.report.figures.canvas import Drawing
 from harness.report.metrics import frame
@@ -84,6 +84,7 @@ def _sections(
 ) -> tuple[Section, ...]:
     drawings = figures.draw(rows, records)
     behind = {table.key: table for table in evidence.tables(rows)} if len(rows) else {}
+    behind |= {table.key: table for table in scaling.tables(rows)} if len(rows) else {}
     behind["answer"] = tables.answer_table(found, rows)
     behind["noise"], behind["copies"] = noise.weakest(rows), noise.bands(rows)
     behind["failures"], behind["estimate"] = trust.failures(rows), estimates
@@ -99,11 +100,13 @@ def _sections(
     )
 
 
+SPEED = ("speed", "scaling", "crossings", "profile-time")
+MEMORY = ("memory", "profile-memory")
 _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("answer", "Which one should I use?", ("answer",), "Nothing was measured to compare."),
-    ("speed", "How does time grow with the sequence?", ("speed",), "No speed trial is done."),
+    ("speed", "How does time grow with the sequence?", SPEED, "No speed trial is done."),
     ("phases", "Where does the time go?", (), "No speed trial was split into phases."),
-    ("memory", "What fits in memory?", ("memory",), "No memory trial is done."),
+    ("memory", "What fits in memory?", MEMORY, "No memory trial is done."),
     ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
     ("learning", "Which one still learns?", ("training",), "No training trial is done."),
     ("noise", "Which numbers are weak?", ("noise", "copies"), "There is no time ratio to doubt."),

@@ -36,8 +36,9 @@ WORDS = (
      " and fresh processes. Ratios are formed inside a block, so what slows a block down cancels."),
     ("[low, high]", "The interval that holds the truth 95 times in 100, from"
      f" {BLOCKS_FOR_A_VERDICT} blocks on. From fewer it is the range seen, and less sure."),
-    ("verdict", "Faster or slower: the whole interval lies more than 1 % from equal. Equivalent: it"
-     " lies within 1 %. Inconclusive: neither, more blocks would help."),
+    ("verdict", "Faster or slower: the whole interval lies further from equal than the margin, 1 %"
+     " or the node's A/A band, whichever is larger. Equivalent: it lies within the margin."
+     " Inconclusive: neither, more blocks would help."),
     ("floor", "The matrix products of the same sequence with nothing around them, timed in the same"
      " trial: about the least that an exact gradient, step by step, could take."),
     ("kept for backward", "Bytes held when a backward pass begins; what truncation and"
