@@ -1,5 +1,7 @@
 """The oracle against closed forms and brute force: everything else is measured against it."""
 
+from itertools import accumulate
+
 import pytest
 import torch
 from problems import CELLS, RAGGED, Probe, batch_of, flat, model_of, relative_error
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from harness import oracle
 from harness.contract import Batch, Cell, State
+from harness.drive import add
 from harness.model import Model
 
 ROUNDING = 1e-12  # float64, some hundred operations
@@ -142,3 +145,16 @@ def test_a_dropped_factor_is_seen() -> None:
     wrong = {name: grad * (0.5 if name.endswith("hh_l0") else 1.0) for name, grad in exact.items()}
     assert relative_error(wrong, exact) > 1e-3
     assert flat(exact).norm() > 0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_first_pieces_by_lag_add_up_to_the_gradient_truncated_there(cell: str) -> None:
+    model, batch, lags = model_of(cell), batch_of(9), [1, 2, 4, 9]
+    sums = list(accumulate(oracle.lag_gradients(model, batch, lags), add))
+    for lag, found in zip(lags, sums, strict=True):
+        kept = [(s, s + 1, max(0, s + 1 - lag)) for s in range(9)]
+        want = oracle.kept_gradient(model, batch, kept)
+        assert relative_error(found.params, want.params) < 1e-14
+    exact = oracle.exact_gradient(model, batch).params
+    assert relative_error(sums[-1].params, exact) < 1e-14
+    assert relative_error(sums[0].params, exact) > 1e-3  # the lags beyond the first do matter

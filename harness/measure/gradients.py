@@ -2,8 +2,9 @@
 
 On frozen parameters, everything in float64 on the same batch for all methods. Values: claim,
 agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, definition_error,
-scatter (of an unbiased method: draws, bias_squared, noise_to_signal, agrees), truncation_bias (on
-an exact method's record: lags, relative_error, cosine of the gradient cut after so many lags),
+scatter (of an unbiased method: draws, bias_squared, noise_to_signal, agrees), truncation_bias (the
+oracle's own, on the baseline's record: lags, relative_error, cosine of the gradient cut after so
+many lags),
 applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
 """
 
@@ -60,7 +61,9 @@ def measure(rig: Rig) -> dict[str, Any]:
         },
         "definition_error": definition,
         "scatter": scattered,
-        "truncation_bias": truncation_bias(double, batch) if claim == "exact" else None,
+        "truncation_bias": (
+            truncation_bias(double, batch) if rig.trial.implementation.baseline else None
+        ),
         "applied": compare(applied, exact.params),
         "dtype_relative_error": own_error,
         "reach": length - 1 if claim == "exact" else reach(method, length),
