@@ -210,6 +210,11 @@ def _gradients(of: Trial, random: np.random.Generator) -> dict[str, Any]:
         "applied": dict(figures),
         "dtype_relative_error": 2e-7,
         "reach": 16 if biased else steps - 1,
+        "truncation_bias": {
+            "lags": [lag for lag in lags if lag],
+            "relative_error": [0.9 * rate**lag for lag in lags if lag],
+            "cosine": [1 - 0.5 * rate**lag for lag in lags if lag],
+        },
         "lag_profile": {
             "lag": lags,
             "median": profile,

@@ -73,6 +73,7 @@ def test_every_measurement_has_its_figures():
         "cosine",
         "norm-ratio",
         "stability-map",
+        "truncation-bias",
         "gradient-norm",
         "score",
         "loss",

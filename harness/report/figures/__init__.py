@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.report.figures import canvas, learning, lines, memory, speed, stability
+from harness.report.figures import canvas, learning, lines, memory, speed, stability, truncation
 from harness.report.figures.canvas import Drawing
 from harness.trial import Record
 
@@ -21,6 +21,7 @@ def draw(frame: pd.DataFrame, records: Sequence[Record]) -> tuple[Drawing, ...]:
             *speed.draw(frame, on),
             *memory.draw(frame, on),
             *stability.draw(frame, records, on),
+            *truncation.draw(frame, records, on),
             *learning.draw(frame, records, on),
         ]
     return tuple(drawing for drawing in made if drawing is not None)
