@@ -14,6 +14,8 @@ CASES = [
     ("truncated_bptt", {"stride": 4, "depth": 16}),
     ("truncated_bptt", {"stride": 5, "depth": 12}),
     ("checkpointed", {"segment": 16}),
+    ("spatial", {}),
+    ("time_batched", {}),
 ]
 
 
