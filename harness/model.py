@@ -86,6 +86,18 @@ class Model(nn.Module):
             total.register_hook(lambda _: mark())  # type: ignore[no-untyped-call]  # torch's
         return total
 
+    def at_output(
+        self, hidden: Float[Tensor, "*N H"], target: Tensor, weight: Float[Tensor, "*N"]
+    ) -> tuple[Gradient, Tensor]:
+        """Return the loss with the readout's gradient alone, and dL/dh, shaped as `hidden`."""
+        named = {f"readout.{name}": param for name, param in self.readout.named_parameters()}
+        with torch.enable_grad():
+            leaf = hidden.detach().requires_grad_()
+            # A view: torch's FLOP counter refuses to watch a module whose input is a leaf.
+            loss = self.loss(leaf.view_as(leaf), target, weight)
+        error, *grads = torch.autograd.grad(loss, [leaf, *named.values()])
+        return Gradient(loss.detach(), dict(zip(named, grads, strict=True))), error
+
     def gradient_of(self, loss: Tensor) -> Gradient:
         """Return the gradient of `loss`, zero for a parameter that it does not depend on."""
         named = dict(self.named_parameters())

@@ -23,9 +23,9 @@ def blocks(language: str) -> list[str]:
 
 def test_the_plugin_of_the_readme_is_short_and_keeps_its_promises(tmp_path: Path) -> None:
     (source,) = blocks("python")
-    file = tmp_path / "spatial.py"
+    file = tmp_path / "one_step.py"
     file.write_text(source)
-    findings = check(Registry.scan([file]), "gradients", Choice("spatial"))
+    findings = check(Registry.scan([file]), "gradients", Choice("one_step"))
     assert [finding for finding in findings if finding.verdict == "broken"] == []
     assert any(finding.promise.startswith("truncated") for finding in findings)
     assert len(source.split("@dataclass")[1].splitlines()) <= 20
@@ -59,7 +59,7 @@ def run(words: list[str]) -> None:
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "spatial.py").write_text(blocks("python")[0])
+    (tmp_path / "one_step.py").write_text(blocks("python")[0])
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines]
     for words in commands:
