@@ -135,7 +135,7 @@ def method_gradient(rig: Rig, batch: Batch, draw: int = 0) -> tuple[Gradient, Gr
 
 def compare(got: Gradients, want: Gradients) -> dict[str, float | None]:
     """Return relative error, cosine and norm ratio; null where a norm is 0 or not finite."""
-    a, b = _flat(got), _flat(want)
+    a, b = _flat({name: got[name] for name in want}), _flat(want)  # a method names in any order
     norms = float(a.norm()), float(b.norm())
     error = float((a - b).norm())
     if norms[1] == 0.0:

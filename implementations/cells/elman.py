@@ -5,14 +5,17 @@ Cost: kH(H + I) weights with k = 1; autograd keeps one (B, H) tensor a step, sin
 It cannot hold information for long: the gradient shrinks or grows by W_h at every step.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from harness.contract import Affine, GatedCell, Local, State
+from implementations.cells._initial import begin
 
 
 class Elman(GatedCell):
-    """tanh of a linear map of input and last output."""
+    """tanh of a linear map of input and last output; `recurrent` is how W_h begins."""
 
     parts = 1
     gates = 1
@@ -22,9 +25,16 @@ class Elman(GatedCell):
     input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
     hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        recurrent: Literal["uniform", "identity", "orthogonal"] = "uniform",
+    ) -> None:
         super().__init__(input_size, hidden_size)
         self.rnn = nn.RNN(input_size, hidden_size)
+        begin(self.rnn.weight_hh_l0, recurrent)
 
     def advance(self, x: Tensor, state: State) -> State:
         """Return (h,)."""

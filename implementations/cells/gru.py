@@ -7,14 +7,17 @@ Cost: kH(H + I) weights with k = 3; autograd keeps seven (B, H) tensors a step.
 It cannot count without bound: its state stays within (−1, 1).
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from harness.contract import Affine, GatedCell, Local, State
+from implementations.cells._initial import begin
 
 
 class GRU(GatedCell):
-    """Gated recurrent unit."""
+    """Gated recurrent unit; `recurrent` is how each gate's block of R begins."""
 
     parts = 1
     gates = 3
@@ -24,9 +27,16 @@ class GRU(GatedCell):
     input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
     hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        recurrent: Literal["uniform", "identity", "orthogonal"] = "uniform",
+    ) -> None:
         super().__init__(input_size, hidden_size)
         self.rnn = nn.GRU(input_size, hidden_size)
+        begin(self.rnn.weight_hh_l0, recurrent)
 
     def advance(self, x: Tensor, state: State) -> State:
         """Return (h,)."""

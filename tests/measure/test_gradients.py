@@ -102,3 +102,9 @@ def test_a_long_profile_is_thinned_but_keeps_both_ends() -> None:
     assert len(profile["lag"]) <= 128
     assert (profile["lag"][0], profile["lag"][-1]) == (0, 4999)
     assert profile["median"][-1] == pytest.approx(float(norms[-1].median()))
+
+
+def test_the_order_in_which_a_method_names_its_gradients_means_nothing() -> None:
+    want = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0, 4.0])}
+    assert compare(dict(reversed(want.items())), want)["relative_error"] == 0.0
+    assert compare({"a": want["b"], "b": want["a"]}, want)["relative_error"] != 0.0
