@@ -1,0 +1,65 @@
+"""The rectified recurrent network that begins as an integrator: hₜ = relu(W_h hₜ₋₁ + W_x xₜ + b).
+
+Source: Le, Jaitly and Hinton (2015), A simple way to initialize recurrent networks of rectified
+linear units: W_h the identity times a scale, biases 0, W_x Gaussian.
+Cost: kH(H + I) weights with k = 1; autograd keeps one (B, H) tensor a step, since relu' = [h > 0].
+It cannot bound its state: where W_h grows beyond the identity, h and its gradient explode.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract import Affine, GatedCell, Local, State
+
+INPUT_SPREAD = 1e-3  # the paper's standard deviation of W_x
+
+
+class IRNN(GatedCell):
+    """relu of a linear map; W_h begins as `scale` times the identity (the paper's 1 or 0.01)."""
+
+    parts = 1
+    gates = 1
+    fused = True
+    saved_step = 1.0
+    saved_fused = 1.0
+    input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
+    hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        scale: float = 1.0,
+        input_spread: float = INPUT_SPREAD,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.rnn = nn.RNN(input_size, hidden_size, nonlinearity="relu")
+        with torch.no_grad():
+            nn.init.normal_(self.rnn.weight_ih_l0, std=input_spread)
+            nn.init.eye_(self.rnn.weight_hh_l0).mul_(scale)
+            nn.init.zeros_(self.rnn.bias_ih_l0)
+            nn.init.zeros_(self.rnn.bias_hh_l0)
+
+    def advance(self, x: Tensor, state: State) -> State:
+        """Return (h,)."""
+        rnn = self.rnn
+        return (
+            torch.rnn_relu_cell(
+                x, state[0], rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
+            ),
+        )
+
+    def gate(self, a: Tensor, u: Tensor, state: State) -> State:
+        """Return (relu(a + u),)."""
+        return (torch.relu(a + u),)
+
+    def local(self, a: Tensor, u: Tensor, state: State) -> Local:
+        """Return relu' = [a + u > 0], 0 at the kink as torch has it."""
+        slope = (a + u > 0).to(a.dtype)[..., None, None, :]  # (..., 1, 1, H)
+        return Local(slope, slope, torch.zeros_like(slope))
+
+    def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return every h and the last state from torch's fused kernel."""
+        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
+        return outputs, (last[0],)
