@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -97,5 +98,6 @@ class GatedCell(Cell):
         return self.gate(self.from_input(x), self.from_hidden(state[0]), state)
 
     def _apply_map(self, affine: Affine, value: Tensor) -> Tensor:
-        bias = None if affine.bias is None else self.get_parameter(affine.bias)
-        return nn.functional.linear(value, self.get_parameter(affine.weight), bias)
+        # Not get_parameter, which refuses the plain tensors that functional_call puts there.
+        bias = None if affine.bias is None else attrgetter(affine.bias)(self)
+        return nn.functional.linear(value, attrgetter(affine.weight)(self), bias)

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from harness.contract import Affine, GatedCell, Local, State
 
-INPUT_SPREAD = 1e-3  # the paper's standard deviation of W_x
-
 
 class IRNN(GatedCell):
-    """relu of a linear map; W_h begins as `scale` times the identity (the paper's 1 or 0.01)."""
+    """relu of a linear map.
+
+    W_h begins as `scale` times the identity (the paper's 1 or 0.01), W_x with the standard
+    deviation `input_spread` (the paper's 0.001).
+    """
 
     parts = 1
     gates = 1
@@ -31,7 +33,7 @@ class IRNN(GatedCell):
         hidden_size: int,
         *,
         scale: float = 1.0,
-        input_spread: float = INPUT_SPREAD,
+        input_spread: float = 1e-3,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.rnn = nn.RNN(input_size, hidden_size, nonlinearity="relu")
