@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import fake_records as fake
 import pytest
 
+from harness.report import figures, metrics
 from harness.report.write import Source, write
 
 EVIL = '</script><script>alert("x")</script><img src=x onerror=alert(1)> & "quotes"'
@@ -17,6 +18,13 @@ TINY = fake.Grid(
     blocks=1,
     measurements=("speed", "gradients"),
 )
+
+
+FAILING = fake.with_failures(TINY)
+
+
+def figure_keys():
+    return [drawing.key for drawing in figures.draw(metrics.frame(FAILING), FAILING)]
 
 
 def source(records, **changes):
@@ -52,7 +60,7 @@ def page(folder, records, **changes):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("report")
-    write([source(fake.with_failures(TINY))], made)
+    write([source(FAILING)], made)
     return made
 
 
@@ -63,7 +71,7 @@ def index(folder):
 
 def test_every_figure_lies_beside_the_page_in_both_forms_with_its_numbers(folder, index):
     keys = [attrs["id"].removeprefix("figure-") for tag, attrs in index.tags if tag == "figure"]
-    assert len(keys) == 10
+    assert keys == figure_keys()
     for key in keys:
         assert (folder / f"figures/{key}.svg").read_text("utf-8").startswith("<?xml")
         assert (folder / f"figures/{key}.pdf").read_bytes().startswith(b"%PDF")
@@ -94,9 +102,9 @@ def test_the_table_for_latex_is_one(folder):
 
 def test_the_markdown_links_its_figures(folder):
     text = (folder / "report.md").read_text("utf-8")
-    figures = re.findall(r"\]\((figures/[^)]*)\)", text)
-    assert len(figures) == 10
-    assert all((folder / path).is_file() for path in figures)
+    links = re.findall(r"\]\((figures/[^)]*)\)", text)
+    assert links == [f"figures/{key}.svg" for key in figure_keys()]
+    assert all((folder / path).is_file() for path in links)
 
 
 def test_no_half_written_file_is_left(folder):

@@ -40,7 +40,7 @@ def line_of(text: str, part: str) -> int:
             '"elman", "lstm"',
             '"elmn", "lstm"',
             'axes.cell[0]: there is no cell "elmn"; did you mean "elman"? '
-            "There are: elman, gru, lstm",
+            "There are: elman, gru, ",
         ),
         (
             "[16, 8]",
