@@ -39,8 +39,7 @@ def line_of(text: str, part: str) -> int:
         (
             '"elman", "lstm"',
             '"elmn", "lstm"',
-            'axes.cell[0]: there is no cell "elmn"; did you mean "elman"? '
-            "There are: elman, gru, ",
+            'axes.cell[0]: there is no cell "elmn"; did you mean "elman"? There are: ',
         ),
         (
             "[16, 8]",
