@@ -5,13 +5,14 @@ Leading sizes are free: one step (B, ...) or all steps at once (T, B, ...).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.contract import GatedCell, Gradients, Local, State
+from harness.contract import GatedCell, Gradients, Hook, Local, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,52 @@ class Behind:
 
 def through_units(local: Local, message: State) -> Behind:
     """Return what comes out behind the units when dL/ds, (..., H) a part, goes in."""
-    stacked = torch.stack(message, -2)  # (..., p, H)
-    by_block = stacked.unsqueeze(-2)  # (..., p, 1, H), against (..., p, k, H)
-    state = (by_block * local.by_state).sum(-3)
-    own = None if local.by_own is None else (by_block * local.by_own).sum(-3)
-    a = (by_block * local.by_input).sum(-3).flatten(-2)
+    state = _through(message, local.by_state)
+    own = None if local.by_own is None else _through(message, local.by_own)
+    a = _through(message, local.by_input).flatten(-2)
     if local.by_hidden is None:
         u = None
     elif local.by_hidden is local.by_input:
         u = a
     else:
-        u = (by_block * local.by_hidden).sum(-3).flatten(-2)
+        u = _through(message, local.by_hidden).flatten(-2)
     return Behind(a, u, state.unbind(-2), own)
+
+
+def through_steps(
+    cell: GatedCell,
+    local: Local,
+    errors: Float[Tensor, "T B H"],
+    message: State,
+    hook: Hook | None,
+    start: int,
+) -> tuple[list[Behind], State]:
+    """Return what each step makes of dL/ds, first step first, and dL/ds before them all.
+
+    `message` is dL/ds after the last step, without the steps' own losses: dL/dh of those is
+    `errors`. `start` is the first step's index, for the hook.
+    """
+    steps = []
+    for t in reversed(range(len(errors))):
+        message = (message[0] + errors[t], *message[1:])
+        if hook is not None:
+            message = hook(start + t, message)
+        steps.append(through_units(_at(local, t), message))
+        message = through_map(cell, steps[-1])
+    return steps[::-1], message
+
+
+def stacked(steps: list[Behind]) -> Behind:
+    """Return every step's outcome as one, time first; the states' part has served."""
+    a = torch.stack([step.a for step in steps])
+    u = a if all(step.u is step.a for step in steps) else stacked_known([step.u for step in steps])
+    return Behind(a, u, (), stacked_known([step.own for step in steps]))
+
+
+def stacked_known(values: Sequence[Tensor | None]) -> Tensor | None:
+    """Return all steps' values as one tensor, time first; None where the cell has none."""
+    known = [value for value in values if value is not None]
+    return torch.stack(known) if known else None
 
 
 def through_map(cell: GatedCell, behind: Behind) -> State:
@@ -72,6 +107,22 @@ def jacobian(cell: GatedCell, local: Local) -> Float[Tensor, "*N S S"]:
         through = torch.einsum("...pki,kij->...pij", local.by_hidden, weight)
         parts = torch.cat([parts[..., :1, :, :] + through.unsqueeze(-3), parts[..., 1:, :, :]], -3)
     return parts.movedim(-2, -3).flatten(-4, -3).flatten(-2)
+
+
+def _through(message: State, factors: Tensor) -> Tensor:
+    first, *rest = (part.unsqueeze(-2) for part in message)  # against (..., p, k, H)
+    summed = first * factors[..., 0, :, :]  # (..., k, H)
+    for p, part in enumerate(rest, 1):
+        summed = torch.addcmul(summed, part, factors[..., p, :, :])
+    return summed
+
+
+def _at(local: Local, t: int) -> Local:
+    by_input = local.by_input[t]
+    by_hidden = None if local.by_hidden is None else local.by_hidden[t]
+    shared = local.by_hidden is local.by_input  # what the maps share stays shared
+    own = None if local.by_own is None else local.by_own[t]
+    return Local(by_input, by_input if shared else by_hidden, local.by_state[t], own)
 
 
 def _affine_gradients(weight: str, bias: str | None, out: Tensor, into: Tensor) -> Gradients:

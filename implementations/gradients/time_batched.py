@@ -26,7 +26,6 @@ from harness.contract import (
     Gradient,
     GradientMethod,
     Hook,
-    Local,
     Shape,
     State,
 )
@@ -79,35 +78,12 @@ class TimeBatched(GradientMethod):
         for first in reversed(range(0, len(a), CHUNK)):
             last = min(first + CHUNK, len(a))
             before = tuple(map(torch.stack, zip(*states[first:last], strict=True)))
-            local = cell.local(a[first:last], stacked(mapped[first:last]), before)
-            for t in reversed(range(last - first)):
-                message = (message[0] + errors[first + t], *message[1:])
-                if hook is not None:
-                    message = hook(window.start + first + t, message)
-                behind.append(gated.through_units(at(local, t), message))
-                message = gated.through_map(cell, behind[-1])
-        found = gated.parameter_gradients(cell, window.inputs, hidden[:-1], whole(behind[::-1]))
+            local = cell.local(a[first:last], gated.stacked_known(mapped[first:last]), before)
+            start = window.start + first
+            steps, message = gated.through_steps(
+                cell, local, errors[first:last], message, hook, start
+            )
+            behind = steps + behind
+        whole = gated.stacked(behind)
+        found = gated.parameter_gradients(cell, window.inputs, hidden[:-1], whole)
         return Gradient(output.loss, {**found, **output.params}), state
-
-
-def stacked(values: list[Tensor | None]) -> Tensor | None:
-    """Return all steps' values as one tensor; None where the cell has none."""
-    known = [value for value in values if value is not None]
-    return torch.stack(known) if known else None
-
-
-def at(local: Local, t: int) -> Local:
-    """Return one step's derivatives; what the maps share stays shared."""
-    by_input = local.by_input[t]
-    by_hidden = None if local.by_hidden is None else local.by_hidden[t]
-    shared = local.by_hidden is local.by_input
-    own = None if local.by_own is None else local.by_own[t]
-    return Local(by_input, by_input if shared else by_hidden, local.by_state[t], own)
-
-
-def whole(steps: list[gated.Behind]) -> gated.Behind:
-    """Return every step's outcome as one, time first; the states' part has served."""
-    a = torch.stack([step.a for step in steps])
-    shared = all(step.u is step.a for step in steps)
-    u = a if shared else stacked([step.u for step in steps])
-    return gated.Behind(a, u, (), stacked([step.own for step in steps]))
