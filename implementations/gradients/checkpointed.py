@@ -3,13 +3,15 @@
 Source: Chen, Xu, Zhang and Guestrin (2016), Training deep nets with sublinear memory cost; for
 recurrent networks Gruslys et al. (2016), Memory-efficient backpropagation through time.
 Time: one more forward pass, about 4/3 of full BPTT. Memory: T/segment states and the activations of
-one segment, least at segment ≈ √T.
+one segment, least at segment ≈ √T, which is the default.
 It cannot start learning before the sequence ends.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from harness.contract import (
     Batch,
@@ -39,10 +41,10 @@ class Later:
 class Checkpointed(GradientMethod):
     """Exact gradients from one kept state a segment."""
 
-    segment: int = 32
+    segment: int | None = None  # None: √T, rounded up
 
     def __post_init__(self) -> None:
-        if self.segment < 1:
+        if self.segment is not None and self.segment < 1:
             raise ValueError(f"segment must be at least 1 step, not {self.segment}")
 
     def claim(self, length: int, cell: Cell) -> Claim:
@@ -51,8 +53,9 @@ class Checkpointed(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return one more forward pass, and the memory of states and one segment."""
-        segments = -(-shape.length // self.segment)
-        share = min(self.segment, shape.length) / shape.length
+        steps = self._steps(shape.length)
+        segments = -(-shape.length // steps)
+        share = min(steps, shape.length) / shape.length
         activation_bytes = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         sum_bytes = shape.parameters * shape.item_bytes  # of the segments' gradients so far
         return Cost(
@@ -65,30 +68,59 @@ class Checkpointed(GradientMethod):
         self, model: Model, window: Batch, carry: Carry, hook: Hook | None = None
     ) -> tuple[Gradient, Carry]:
         """Return the gradient, last segment first."""
-        segments = list(windows(window, self.segment))
+        segments = list(windows(window, self._steps(len(window))))
         states: list[State] = [carry]
         with torch.no_grad():
             for segment in segments:
                 states.append(model.roll(segment.inputs, states[-1])[1])
         last = detach(states.pop())
-        later = Later(None, tuple(torch.zeros_like(part) for part in last))
+        later = nothing_later(last)
         while segments:
             later = back(model, segments.pop(), states.pop(), later, hook)
         assert later.gradient is not None, "a window has at least one step"
         return later.gradient, last
 
+    def _steps(self, length: int) -> int:
+        return math.isqrt(length - 1) + 1 if self.segment is None else self.segment
 
-def back(model: Model, segment: Batch, start: State, later: Later, hook: Hook | None) -> Later:
-    """Return what has come back to the beginning of `segment`."""
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """What the backward pass of a segment needs."""
+
+    segment: Batch
+    leaves: State  # at its beginning
+    hidden: Tensor  # (T, B, H)
+    end: State
+
+
+def record(model: Model, segment: Batch, start: State, hook: Hook | None) -> Tape:
+    """Run the segment forward and keep its activations."""
     leaves = tuple(part.detach().requires_grad_() for part in start)
     hidden, end = model.roll(segment.inputs, leaves, segment.start, hook)
-    loss = model.loss(hidden, segment.targets, segment.weights)
+    return Tape(segment, leaves, hidden, end)
+
+
+def replay(model: Model, tape: Tape, later: Later) -> Later:
+    """Return what has come back to the beginning of the taped segment."""
+    loss = model.loss(tape.hidden, tape.segment.targets, tape.segment.weights)
     named = dict(model.named_parameters())
     grads = torch.autograd.grad(
-        [loss, *end],
-        [*leaves, *named.values()],
+        [loss, *tape.end],
+        [*tape.leaves, *named.values()],
         [torch.ones_like(loss), *later.message],
         materialize_grads=True,
     )
-    own = dict(zip(named, grads[len(leaves) :], strict=True))
-    return Later(add(later.gradient, Gradient(loss.detach(), own)), grads[: len(leaves)])
+    first = len(tape.leaves)
+    own = dict(zip(named, grads[first:], strict=True))
+    return Later(add(later.gradient, Gradient(loss.detach(), own)), grads[:first])
+
+
+def nothing_later(state: State) -> Later:
+    """Return what comes back to the last state."""
+    return Later(None, tuple(torch.zeros_like(part) for part in state))
+
+
+def back(model: Model, segment: Batch, start: State, later: Later, hook: Hook | None) -> Later:
+    """Return what has come back to the beginning of `segment`."""
+    return replay(model, record(model, segment, start, hook), later)

@@ -1,0 +1,85 @@
+"""Full BPTT that keeps at most `slots` steps' activations and runs the fewest steps again.
+
+A step whose activations are kept goes back without being run again, which a kept state does not
+spare: D(T, m) ≤ C(T, m), for slots that are larger by the cell's activations.
+
+Source: Gruslys, Munos, Danihelka, Lanctot and Graves (2016), Memory-efficient backpropagation
+through time (internal state memorization).
+Time: D(T, m) steps forward and T back. Memory: the activations of m steps.
+It cannot start learning before the sequence ends.
+"""
+
+from dataclasses import dataclass
+
+from harness.contract import (
+    Batch,
+    Cell,
+    Claim,
+    Cost,
+    Gradient,
+    GradientMethod,
+    Hook,
+    Shape,
+    State,
+)
+from harness.model import Model, detach
+from implementations.gradients import _schedules
+from implementations.gradients.checkpointed import Later, Tape, nothing_later, record, replay
+from implementations.gradients.checkpointed_states import advanced
+
+
+@dataclass
+class CheckpointedInternals(GradientMethod):
+    """The optimal schedule for activations."""
+
+    slots: int = 8
+
+    def __post_init__(self) -> None:
+        if self.slots < 1:
+            raise ValueError(f"slots must be at least 1, not {self.slots}")
+
+    def claim(self, length: int, cell: Cell) -> Claim:
+        """Return exact: only activations are dropped, no gradient is."""
+        return "exact"
+
+    def cost(self, shape: Shape) -> Cost:
+        """Return D(T, m) steps forward; of each kept step the activations, input and output."""
+        steps = _schedules.of_internals(shape.length, self.slots).forward_steps(shape.length)
+        forward = (shape.forward_flops - shape.readout_flops) * steps / shape.length
+        slots = min(self.slots, shape.length)
+        activation_bytes = shape.saved_step * shape.states * shape.item_bytes / shape.length
+        sum_bytes = shape.parameters * shape.item_bytes  # of the steps' gradients so far
+        return Cost(
+            flops=forward + shape.readout_flops + shape.backward_flops,
+            kept_bytes=slots * (activation_bytes + shape.state_bytes)
+            + shape.loss_bytes / shape.length
+            + sum_bytes,
+            sequential_depth=steps + shape.length,
+        )
+
+    def gradient(
+        self, model: Model, window: Batch, carry: State, hook: Hook | None = None
+    ) -> tuple[Gradient, State]:
+        """Return the gradient, last step first."""
+        schedule = _schedules.of_internals(len(window), self.slots)
+        kept: list[Tape] = []  # never more than `slots`
+        last: State | None = None
+        later: Later | None = None
+        end = len(window)  # steps that are still to come back
+        while end:
+            first = kept[-1].segment.start - window.start + 1 if kept else 0
+            if first < end:
+                at = first + schedule.next_kept(end - first, self.slots - len(kept)) - 1
+                start = detach(kept[-1].end) if kept else carry
+                start = advanced(model, window.window(first, at), start)
+                kept.append(record(model, window.window(at, at + 1), start, hook))
+                continue
+            if later is None:
+                last = detach(kept[-1].end)
+                later = nothing_later(last)
+            later = replay(model, kept.pop(), later)  # no name: it would outlive its slot
+            end -= 1
+        assert last is not None, "a window has at least one step"
+        assert later is not None
+        assert later.gradient is not None
+        return later.gradient, last
