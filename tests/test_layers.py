@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # A room may import from rooms above it. Rooms of one row do not import one another.
 ROWS = [
     ["contract", "trial", "stats"],
-    ["model", "derivative", "gated", "trace"],
+    ["model", "derivative", "gated", "trace", "scan"],
     ["drive"],
     ["registry"],
     ["sweep"],
@@ -93,7 +93,7 @@ def test_only_the_command_line_prints(path: Path) -> None:
 
 
 def test_plugins_touch_only_the_contract_and_the_rooms_of_the_mathematics() -> None:
-    allowed = {"contract", "model", "derivative", "gated", "trace", "drive", "data"}
+    allowed = {"contract", "model", "derivative", "gated", "trace", "scan", "drive", "data"}
     for folder in ("implementations", "tasks"):
         for path in (ROOT / folder).rglob("*.py"):
             used = {n.split(".")[1] for n in imports_of(path) if n.startswith("harness.")}
