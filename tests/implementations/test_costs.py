@@ -16,6 +16,8 @@ CASES = [
     ("checkpointed", {"segment": 16}),
     ("spatial", {}),
     ("time_batched", {}),
+    ("h_only", {"chunk": 32}),
+    ("compiled", {}),
 ]
 
 
