@@ -33,6 +33,7 @@ def describe() -> dict[str, Any]:
         **_fixed(),
         "blas": _blas(),
         "threads": torch.get_num_threads() if torch is not None else None,
+        "flushes_denormals": _flushes_denormals() if torch is not None else None,
         "affinity": sorted(os.sched_getaffinity(0)),
         "niceness": os.nice(0),
         "governor": _text(GOVERNOR),
@@ -73,6 +74,13 @@ def _fixed() -> dict[str, Any]:
         "commit": commit,
         "dirty": dirty,
     }
+
+
+def _flushes_denormals() -> bool:
+    """Return whether a product too small for float32's normal range is 0, as read from one."""
+    import torch
+
+    return bool((torch.full((1,), 1e-38) * 0.1).item() == 0)
 
 
 def _commit() -> tuple[str | None, bool | None]:

@@ -14,7 +14,7 @@ from harness import environment
 KEYS = {
     *("host", "platform", "cpu_model", "cores", "memory_bytes", "gpu", "python", "torch", "ray"),
     *("numpy", "blas", "cuda", "commit", "dirty", "threads", "affinity", "niceness", "governor"),
-    *("load", "variables"),
+    *("load", "variables", "flushes_denormals"),
 }
 
 

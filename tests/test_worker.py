@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from rigs import trial_of
 
+from harness import environment
 from harness.trial import Choice, Record, Trial
 from harness.worker import run, run_json
 
@@ -36,6 +38,15 @@ def test_a_trial_that_ends_well_is_done_with_its_values_and_the_machine() -> Non
     assert record.values["peak_bytes"] > 0
     assert record.environment["torch"]
     assert record.started < record.ended
+
+
+def test_denormal_numbers_cost_no_trial_anything_and_its_record_says_so() -> None:
+    assert torch.set_flush_denormal(False)
+    assert environment.describe()["flushes_denormals"] is False
+    try:
+        assert run(trial_of("memory")).environment["flushes_denormals"] is True
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_a_record_survives_json() -> None:
