@@ -4,14 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mutants import REGISTRY, ROOT, broken, mutant, promises_broken_by
 
 from harness.check import Finding, check
 from harness.data import DataError
 from harness.registry import KINDS, Kind, Registry
 from harness.trial import Choice
 
-REGISTRY = Registry.scan()
-ROOT = Path(__file__).parent.parent
 FOLDERS = {
     "gradients": "implementations/gradients",
     "clips": "implementations/clips",
@@ -24,18 +23,6 @@ PLUGINS = [
     )
     for plugin in REGISTRY.plugins
 ]
-
-
-def scan_beside_one_cell(file: Path) -> Registry:
-    """Return the plugins there are with `file`, but of the other cells only the LSTM."""
-    found = Registry.scan([file]).plugins
-    return Registry(
-        tuple(one for one in found if one.kind != "cells" or one.name in ("lstm", file.stem))
-    )
-
-
-def broken(findings: tuple[Finding, ...]) -> set[str]:
-    return {finding.promise for finding in findings if finding.verdict == "broken"}
 
 
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)
@@ -258,13 +245,7 @@ MUTATIONS = [
 def test_a_plugin_broken_on_purpose_is_caught(
     key: str, right: str, wrong: str, promise: str, tmp_path: Path
 ) -> None:
-    plugin = next(plugin for plugin in REGISTRY.plugins if plugin.key == key)
-    source = plugin.path.read_text()
-    assert source.count(right) == 1, "the plugin has changed; change the mutation too"
-    file = tmp_path / "mutant.py"
-    file.write_text(source.replace(right, wrong))
-    findings = check(scan_beside_one_cell(file), plugin.kind, Choice("mutant"))
-    assert promise in broken(findings)
+    assert promise in promises_broken_by(mutant(key, right, wrong, tmp_path))
 
 
 CELL_THAT_RAISES = """
