@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "COMMIT"  # beside code that was brought to a node: what `commit` said at home
 GPUS = Path("/proc/driver/nvidia/gpus")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -58,7 +59,7 @@ def devices() -> tuple[str, ...]:
 @functools.cache
 def _fixed() -> dict[str, Any]:
     """Return what stays as it is for as long as this process lives."""
-    commit, dirty = _commit()
+    described, _, dirty = commit().partition("-")
     return {
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -71,8 +72,8 @@ def _fixed() -> dict[str, Any]:
         "ray": _version("ray"),
         "numpy": _version("numpy"),
         "cuda": _cuda(),
-        "commit": commit,
-        "dirty": dirty,
+        "commit": described or None,
+        "dirty": bool(dirty) if described else None,
     }
 
 
@@ -83,8 +84,10 @@ def _flushes_denormals() -> bool:
     return bool((torch.full((1,), 1e-38) * 0.1).item() == 0)
 
 
-def _commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout and whether tracked files differ; None where unknown."""
+def commit() -> str:
+    """Return the commit of the checkout, with "-dirty" where tracked files differ; "": unknown."""
+    if SHIPPED.exists():
+        return _text(SHIPPED) or ""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     calm = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
@@ -92,11 +95,8 @@ def _commit() -> tuple[str | None, bool | None]:
             command, cwd=ROOT, env=calm, capture_output=True, text=True, timeout=GIT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None, None
-    if said.returncode != 0:
-        return None, None
-    commit, _, dirty = said.stdout.strip().partition("-")
-    return commit, bool(dirty)
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""
 
 
 def _cpu_model() -> str:

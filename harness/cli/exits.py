@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data import DataError
-from harness.executors.settings import ExecutorError, NoSuchCluster
+from harness.executors.settings import ExecutorError, NoSuchCluster, UnlikeNodes
 from harness.registry import ConfigurationError, DeviceError, PluginError
 from harness.store import StoreError
 
@@ -20,6 +20,6 @@ EXPECTED = (ConfigurationError, PluginError, StoreError, DataError, ExecutorErro
 
 def code_of(error: Exception) -> int:
     """Return the exit code of an expected error."""
-    if isinstance(error, DeviceError | NoSuchCluster):
+    if isinstance(error, DeviceError | NoSuchCluster | UnlikeNodes):
         return NO_DEVICE
     return BUG if isinstance(error, ExecutorError) else USAGE

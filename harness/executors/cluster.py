@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 from collections.abc import Mapping, Sequence
@@ -9,16 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray import cloudpickle
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from harness.executors import landing
 from harness.executors.agent import Agent
 from harness.executors.cores import physical_cores
-from harness.executors.settings import NoSuchCluster, Setup
+from harness.executors.settings import NoSuchCluster, Setup, UnlikeNodes
 
 INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
 KNOCK_SECONDS = 5.0  # for a connection across any network
+VERSIONS_SECONDS = 30.0  # for all nodes to say what is installed; the rest is told as they land
+MISMATCH = "Version mismatch"  # how Ray begins when a driver's Python or Ray is not the cluster's
 QUIET: Mapping[str, Any] = {
     "include_dashboard": False,
     "log_to_driver": False,
@@ -56,6 +61,7 @@ class Cluster:
 
     def __init__(self, address: str | None, temporary: str) -> None:
         self._local = address is None
+        self._parcel: tuple[Any, ...] = ()
         try:
             if address is None:
                 # One CPU is all that Ray gives away, to the agent; it starts as many workers.
@@ -70,6 +76,8 @@ class Cluster:
                 _knock(address)
                 ray.init(address, **QUIET)
         except (OSError, ValueError, RuntimeError) as error:
+            if str(error).startswith(MISMATCH):
+                raise UnlikeNodes(" ".join(str(error).split())) from error
             raise NoSuchCluster(str(error)) from error
 
     def offers(self) -> list[Offer]:
@@ -86,18 +94,50 @@ class Cluster:
             if node["Alive"] and node["Resources"].get("CPU", 0.0) >= 1
         ]
 
+    def ship(self, archive: bytes) -> None:
+        """Have agents be made from a parcel, on nodes that may have nothing of the harness.
+
+        Raises:
+            UnlikeNodes: a node has another Python, torch or Ray than this machine.
+        """
+        cloudpickle.register_pickle_by_value(landing)  # type: ignore[no-untyped-call]  # Ray's gap
+        ours = landing.versions()
+        for name, theirs in self._versions():
+            if said := landing.unlike(name, theirs, ours):
+                raise UnlikeNodes(said)
+        self._parcel = (ray.put(archive), hashlib.sha256(archive).hexdigest(), ours)
+
+    def _versions(self) -> list[tuple[str, Mapping[str, str]]]:
+        """Return the name of each node that answers in time, and what is installed there."""
+        asked = {
+            ray.remote(landing.versions)
+            .options(num_cpus=0, scheduling_strategy=_on(offer))
+            .remote(): offer.name
+            for offer in self.offers()
+        }
+        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=VERSIONS_SECONDS)
+        answers = [(asked[reference], _value(reference)) for reference in ready]
+        return [(name, answer) for name, answer in answers if answer is not None]
+
     def start(self, offer: Offer, setup: Setup, path: str | None) -> Handle:
         """Start the one agent of a node; it has all that Ray may give of it."""
+        module = setup.settings.module
+        made = landing.Landing if self._parcel else Agent
+        arguments = (
+            (*self._parcel, module)
+            if self._parcel
+            else (module, setup.folder, setup.temporary, path)
+        )
         return (
-            ray.remote(Agent)
+            ray.remote(made)
             .options(
                 num_cpus=offer.cpus,
                 num_gpus=offer.gpus,
                 max_restarts=0,
                 max_concurrency=offer.slots + 2,  # `hello` is answered however many trials run
-                scheduling_strategy=NodeAffinitySchedulingStrategy(offer.key, soft=False),
+                scheduling_strategy=_on(offer),
             )
-            .remote(setup.settings.module, setup.folder, setup.temporary, path)
+            .remote(*arguments)
         )
 
     def hello(self, agent: Handle) -> Reference:
@@ -128,6 +168,18 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster; a local one ends."""
         ray.shutdown()
+
+
+def _on(offer: Offer) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(offer.key, soft=False)
+
+
+def _value(reference: Reference) -> Mapping[str, str] | None:
+    """Return an answer; None where its node was lost."""
+    try:
+        return dict(ray.get(reference))
+    except RayError:
+        return None
 
 
 def _knock(address: str) -> None:

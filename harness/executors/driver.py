@@ -19,7 +19,7 @@ from typing import Any
 from harness.executors.client import Launch
 from harness.executors.protocol import Channel
 from harness.executors.schedule import Schedule, Work
-from harness.executors.settings import ExecutorError, NoSuchCluster, Settings, Setup
+from harness.executors.settings import ExecutorError, Settings, Setup
 
 STOP_SECONDS = 10.0  # for an orderly end
 
@@ -40,8 +40,7 @@ def main(channel: Channel) -> None:
         _run(setup, works, launch, channel, stop)
         channel.send({"event": "end"})
     except ExecutorError as error:
-        missing = isinstance(error, NoSuchCluster)
-        channel.send({"event": "error", "why": str(error), "no_cluster": missing})
+        channel.send({"event": "error", "why": str(error), "kind": type(error).__name__})
     finally:
         if launch is not None:
             launch.close()
@@ -74,6 +73,8 @@ def _run(
     try:
         gpus = any(offer.gpus for offer in cluster.offers())
         channel.send({"event": "ready", "devices": ["cpu", "cuda"] if gpus else ["cpu"]})
+        if setup.parcel:
+            cluster.ship(Path(setup.parcel).read_bytes())
         if setup.asks:
             Survey(cluster, setup, channel.send).run(stop)
             return

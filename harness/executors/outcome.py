@@ -15,6 +15,7 @@ MAX_LOSSES = 3  # a trial is handed out again after as many faults that are not 
 def record(trial: Trial, report: Report, node: str, attempts: int) -> Record:
     """Return the record of a trial that ran, whatever became of it."""
     where: dict[str, Any] = {
+        "trial": trial,  # as it was planned: a node has its plugin files elsewhere
         "started": report.started,
         "ended": report.ended,
         "node": node,
@@ -24,7 +25,6 @@ def record(trial: Trial, report: Report, node: str, attempts: int) -> Record:
         return replace(Record.from_json(report.result), **where)
     status, reason, advice = _judge(trial, report)
     return Record(
-        trial=trial,
         status=status,
         reason=reason + _told(report.output),
         advice=advice,

@@ -22,6 +22,7 @@ from typing import Any
 
 from harness.executors import outcome
 from harness.executors.client import environment
+from harness.executors.parcel import Parcel, packed
 from harness.executors.protocol import Answer, Ask, Channel, Report
 from harness.executors.schedule import Work
 from harness.executors.settings import (
@@ -30,6 +31,7 @@ from harness.executors.settings import (
     OnStart,
     Settings,
     Setup,
+    UnlikeNodes,
     ignore,
 )
 from harness.trial import Record, Trial
@@ -53,8 +55,9 @@ LOG_BYTES = 2000  # of what the driver printed, the end is shown
 class Driver:
     """The process that drives Ray, for as long as the `with` block lasts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, parcel: Parcel | None = None) -> None:
         self._settings = settings
+        self._parcel = parcel
         self._temporary = tempfile.TemporaryDirectory(
             prefix="bptt-", dir=TEMPORARY, ignore_cleanup_errors=True
         )
@@ -104,13 +107,15 @@ class Driver:
             ExecutorError: the trials cannot be run.
         """
         calls = tuple(ask.to_json() for ask in asks)
-        setup = Setup(self._settings, os.getcwd(), self._temporary.name, len(works), calls)
+        setup = Setup(
+            self._settings, os.getcwd(), self._temporary.name, len(works), calls, self._packed()
+        )
         with contextlib.suppress(OSError):  # lost already: there is no event to receive either
             for message in (asdict(setup), *(work.to_json() for work in works)):
                 self._channel.send(message)
         while (event := self._channel.receive()) is not None:
             if event["event"] == "error":
-                raise self._error(event["why"], event["no_cluster"])
+                raise self._error(event["why"], event["kind"])
             self._ready = True
             self._channel.wait_at_most(None)
             yield event
@@ -118,7 +123,7 @@ class Driver:
                 return
         if not self._ready:
             why = f"Ray did not start within {START_SECONDS:g} s, or ended: {self.last_words()}"
-            raise self._error(why.rstrip(": "), no_cluster=True)
+            raise self._error(why.rstrip(": "), NoSuchCluster.__name__)
 
     def last_words(self) -> str:
         """Return the end of what the driver printed."""
@@ -134,8 +139,18 @@ class Driver:
             variables |= {**LOCAL, "RAY_AUTH_TOKEN_PATH": str(token)}
         return variables
 
-    def _error(self, why: str, no_cluster: bool) -> ExecutorError:
-        if not no_cluster or self._settings.address is None:
+    def _packed(self) -> str:
+        """Return the parcel's file; empty where there is none."""
+        if self._parcel is None:
+            return ""
+        path = Path(self._temporary.name) / "parcel"
+        path.write_bytes(self._parcel.archive)
+        return str(path)
+
+    def _error(self, why: str, kind: str) -> ExecutorError:
+        if kind == UnlikeNodes.__name__:
+            return UnlikeNodes(why)
+        if kind != NoSuchCluster.__name__ or self._settings.address is None:
             return ExecutorError(why)
         return NoSuchCluster(
             f"no Ray cluster answers at {self._settings.address!r} (--address): {why}; give its "
@@ -151,13 +166,17 @@ def run(
     Raises:
         ExecutorError: the trials cannot be run at all, or no longer.
     """
+    parcel = None if settings.address is None else packed(trials)
     waiting = dict(enumerate(trials))
     losses = dict.fromkeys(waiting, 0)
     lives = 0
     while waiting:
         before, started = len(waiting), dict[int, str]()
-        with Driver(settings) as driver:
-            works = [Work.of(index, trial, losses[index]) for index, trial in waiting.items()]
+        with Driver(settings, parcel) as driver:
+            works = [
+                Work.of(index, parcel.addressed(trial) if parcel else trial, losses[index])
+                for index, trial in waiting.items()
+            ]
             for event in driver.events(works):
                 index = event.get("index", -1)
                 if event["event"] == "started":
@@ -198,7 +217,7 @@ def survey(asks: Sequence[Ask], settings: Settings) -> Iterator[Answer]:
         ExecutorError: the cluster was lost.
         NoSuchCluster: nothing answers at the address.
     """
-    with Driver(settings) as driver:
+    with Driver(settings, None if settings.address is None else packed([])) as driver:
         for event in driver.events([], asks):
             if event["event"] == "answer":
                 yield Answer(event["node"], event["index"], Report(**event["report"]))

@@ -34,6 +34,7 @@ class Setup:
     temporary: str  # a folder for files that are not kept
     works: int
     asks: tuple[Mapping[str, Any], ...] = ()  # instead of works: to be called on every node
+    parcel: str = ""  # the file of a parcel, for nodes that have nothing of the harness
 
 
 class ExecutorError(Exception):
@@ -42,6 +43,10 @@ class ExecutorError(Exception):
 
 class NoSuchCluster(ExecutorError):
     """There is no Ray cluster at the address."""
+
+
+class UnlikeNodes(ExecutorError):
+    """A node's Python, torch or Ray is not that of the machine that launched the sweep."""
 
 
 def ignore(trial: Trial, node: str) -> None:
