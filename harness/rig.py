@@ -9,7 +9,18 @@ from typing import cast
 
 import torch
 
-from harness.contract import Batch, Cell, Clip, Cost, Draw, GradientMethod, Shape, Split, Task
+from harness.contract import (
+    Batch,
+    Cell,
+    Clip,
+    Cost,
+    Draw,
+    GatedCell,
+    GradientMethod,
+    Shape,
+    Split,
+    Task,
+)
 from harness.drive import Drive, Observer, Update
 from harness.model import Model
 from harness.registry import Registry
@@ -84,6 +95,7 @@ class Rig:
             saved_fused=cell.saved_fused,
             parameters=sum(param.numel() for param in self.model.parameters()),
             item_bytes=self.dtype.itemsize,
+            mixing=not isinstance(cell, GatedCell) or cell.hidden_map is not None,
         )
 
     def theory(self) -> Cost | None:

@@ -17,7 +17,7 @@ class Cell(nn.Module, ABC):
     """One recurrent step. A plugin's parameters are the keyword-only arguments of `__init__`."""
 
     parts: ClassVar[int] = 1  # tensors in the state
-    gates: ClassVar[int] = 1  # weight blocks, each (H, H) and (H, I)
+    gates: ClassVar[int] = 1  # weight blocks, each (H, I) and, where units mix, (H, H)
     fused: ClassVar[bool] = False  # `unroll` is a faster path than `advance` step by step
     saved_step: ClassVar[float] = 1.0  # (B, H) tensors that autograd keeps for one `advance`
     saved_fused: ClassVar[float] = 1.0  # the least that a fused kernel has to keep for one step
@@ -72,6 +72,7 @@ class GatedCell(Cell):
     input_map: ClassVar[Affine]
     hidden_map: ClassVar[Affine | None]  # None: units do not see one another
     own: ClassVar[tuple[str, ...]] = ()  # names of (H,) parameters that gate itself uses
+    linear: ClassVar[bool] = False  # the new state is affine in the old one, whatever x is
 
     @abstractmethod
     def gate(

@@ -20,6 +20,7 @@ class Shape:
     saved_fused: float  # the least that a fused kernel has to keep for one step
     parameters: int  # P
     item_bytes: int  # bytes of one number
+    mixing: bool = True  # units see one another: a block holds (H, H) weights beside (H, I)
 
     @property
     def states(self) -> int:
@@ -38,8 +39,12 @@ class Shape:
 
     @property
     def forward_flops(self) -> float:
-        """Return the FLOPs of the forward pass's matrix products: 2kH(I + H) + 2HO a step."""
-        per_step = self.gates * (self.input_size + self.hidden_size) + self.output_size
+        """Return the FLOPs of the forward pass's matrix products: 2kH(I + H) + 2HO a step.
+
+        Where units do not mix, W_h h is missing: 2kHI + 2HO.
+        """
+        seen = self.input_size + self.hidden_size * self.mixing  # by a unit
+        per_step = self.gates * seen + self.output_size
         return 2.0 * self.states * per_step
 
     @property

@@ -2,7 +2,8 @@
 
 One sequence of full BPTT needs, forward, X Wᵀ for all steps at once and T products h Rᵀ that must
 follow one another; backward T products dA R, then dAᵀ X and dAᵀ H at once; and three products of
-the readout. No exact gradient taken step by step can be had faster from the same library.
+the readout. No exact gradient taken step by step can be had faster from the same library. Where
+units do not see one another, there is no R, and nothing that must follow.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ def floor(rig: Rig) -> Callable[[], None]:
     d_out, v = full(steps * batch, shape.output_size), full(shape.output_size, hidden)
     a, forward, backward = full(steps, batch, stacked), full(batch, stacked), full(batch, hidden)
     flat_h, flat_a = h.view(-1, hidden), a.view(-1, stacked)
+    sequential = range(steps if shape.mixing else 0)
 
     def products() -> None:
         x @ w.T  # (T B, kH)
-        for t in range(steps):
+        for t in sequential:
             torch.mm(h[t], r.T, out=forward)
         flat_h @ v.T  # (T B, O)
         d_out @ v  # (T B, H)
         d_out.T @ flat_h
-        for t in range(steps):
+        for t in sequential:
             torch.mm(a[t], r, out=backward)
         flat_a.T @ x
-        flat_a.T @ flat_h
+        if shape.mixing:
+            flat_a.T @ flat_h
 
     return products

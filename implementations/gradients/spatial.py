@@ -27,7 +27,7 @@ class Spatial(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return full BPTT's products but those that send a message back, and one step's memory."""
-        back = 2.0 * shape.gates * shape.hidden_size * shape.states  # dA R, of every step
+        back = 2.0 * shape.gates * shape.hidden_size * shape.states * shape.mixing  # dA R
         kept = (
             shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         ) / shape.length
