@@ -1,43 +1,94 @@
 """Eligibility traces of gated cells: how a unit's state depends on that unit's own weights.
 
-A trace holds, for every row of a map's weight with its bias, ∂(parts of its unit)/∂(that row), as
-far as the dependence runs inside the unit: E ← D E + (∂s/∂a) ⊗ [x, 1], D = ∂s_unit/∂s_unit. O(P)
-numbers a sequence, whatever the length.
+A unit's own weights are the columns of a trace: k blocks of its row of W_x (with its bias), k of
+its row of W_h, and its own parameters. E = ∂(parts of the unit)/∂(its columns), as far as the
+dependence runs inside the unit: E ← D E + Iₜ. O(P) numbers a sequence, whatever the length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.contract import Affine, GatedCell, Gradients, Local, State
+from harness.contract import Affine, Cell, Cost, GatedCell, Gradients, Local, Shape, State
+
+Decay = Callable[[GatedCell, Local], Tensor]  # D, (B, p, q, H)
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """The traces of both maps and of the units' own parameters; p parts, k blocks."""
+class Carried:
+    """The state, and how it depends on the weights."""
 
-    by_input: Float[Tensor, "B p k H i"]  # i: the entries of x and 1
-    by_hidden: Float[Tensor, "B p k H j"] | None  # j: the entries of h and 1
-    by_own: Float[Tensor, "B p n H"] | None
+    state: State
+    trace: Float[Tensor, "B p H C"]
 
 
-def zero(cell: GatedCell, state: State) -> Trace:
-    """Return the trace before the first step."""
-    batch, units = state[0].shape
-    sizes = (batch, cell.parts, cell.gates, units)
-    recurrent = cell.hidden_map is not None
-    return Trace(
-        state[0].new_zeros(*sizes, cell.input_size + 1),
-        state[0].new_zeros(*sizes, units + 1) if recurrent else None,
-        state[0].new_zeros(batch, cell.parts, len(cell.own), units) if cell.own else None,
+def refusal(cell: Cell) -> str | None:
+    """Return why a cell has no such trace, in one sentence; None: it has."""
+    if isinstance(cell, GatedCell):
+        return None
+    return f"{type(cell).__name__} does not work unit by unit, so it has no trace a unit"
+
+
+def alone(cell: Cell) -> bool:
+    """Return whether units do not see one another, so that a trace misses nothing."""
+    return isinstance(cell, GatedCell) and cell.hidden_map is None
+
+
+def numbers(shape: Shape) -> int:
+    """Return how many numbers the traces of all sequences hold: B p times the cell's weights."""
+    return shape.batch_size * shape.parts * cell_weights(shape)
+
+
+def cell_weights(shape: Shape) -> int:
+    """Return how many parameters the cell has, the readout's apart."""
+    return shape.parameters - shape.output_size * (shape.hidden_size + 1)
+
+
+def cost(shape: Shape) -> Cost:
+    """Return what a trace costs: its update is no matrix product, the credit along it is one.
+
+    Held are the trace before the first step and the last one, with their states, the last error
+    and the gradient so far.
+    """
+    error = shape.batch_size * shape.hidden_size
+    return Cost(
+        flops=shape.forward_flops
+        + 2 * shape.readout_flops
+        + 2.0 * shape.length * shape.batch_size * cell_weights(shape),
+        kept_bytes=(2.0 * numbers(shape) + shape.parameters + error) * shape.item_bytes
+        + 2 * shape.state_bytes,
+        sequential_depth=shape.length,
     )
 
 
-def within_units(cell: GatedCell, local: Local) -> Float[Tensor, "B p q H"]:
+def begin(cell: GatedCell, state: State) -> Carried:
+    """Return the carry before the first step, which nothing has influenced."""
+    columns = sum(_widths(cell))
+    return Carried(state, state[0].new_zeros(len(state[0]), cell.parts, cell.hidden_size, columns))
+
+
+def step(cell: GatedCell, decay: Decay, x: Float[Tensor, "B I"], carry: Carried) -> Carried:
+    """Return state and trace one step later: E ← D E + Iₜ."""
+    hidden = carry.state[0]
+    a, u = cell.from_input(x), cell.from_hidden(hidden)
+    local = cell.local(a, u, carry.state)
+    traced = immediate(cell, local, x, hidden)
+    for q, factor in enumerate(decay(cell, local).unbind(2)):
+        traced = torch.addcmul(traced, factor.unsqueeze(-1), carry.trace[:, q : q + 1])
+    return Carried(cell.gate(a, u, carry.state), traced)
+
+
+def credit(cell: GatedCell, carry: Carried, error: Float[Tensor, "B H"]) -> Gradients:
+    """Return Σ_b dL/dh · ∂h/∂θ along the trace."""
+    return named(cell, torch.einsum("bh,bhc->hc", error, carry.trace[:, 0]))
+
+
+def within_units(cell: GatedCell, local: Local) -> Float[Tensor, "*N p q H"]:
     """Return D, the diagonal of each block of the step's Jacobian, the map of h included."""
     if cell.hidden_map is None or local.by_hidden is None:
         return local.by_state
@@ -47,43 +98,55 @@ def within_units(cell: GatedCell, local: Local) -> Float[Tensor, "B p q H"]:
     return torch.cat([first + looped.unsqueeze(-2), rest], -2)
 
 
-def advance(
-    trace: Trace, local: Local, decay: Float[Tensor, "B p q H"], x: Tensor, hidden: Tensor
-) -> Trace:
-    """Return the trace one step later; `hidden` is h before the step, `decay` is D."""
-    by_input = _moved(decay, trace.by_input) + _outer(local.by_input, x)
-    by_hidden = by_own = None
-    if trace.by_hidden is not None and local.by_hidden is not None:
-        by_hidden = _moved(decay, trace.by_hidden) + _outer(local.by_hidden, hidden)
-    if trace.by_own is not None and local.by_own is not None:
-        by_own = torch.einsum("bpqh,bqnh->bpnh", decay, trace.by_own) + local.by_own
-    return Trace(by_input, by_hidden, by_own)
+def immediate(
+    cell: GatedCell, local: Local, x: Float[Tensor, "B I"], hidden: Float[Tensor, "B H"]
+) -> Float[Tensor, "B p H C"]:
+    """Return Iₜ = ∂s/∂(the unit's columns) with the old state, whose output is `hidden`, fixed."""
+    found = [_outer(local.by_input, entries(cell.input_map, x))]
+    if cell.hidden_map is not None and local.by_hidden is not None:
+        found.append(_outer(local.by_hidden, entries(cell.hidden_map, hidden)))
+    if local.by_own is not None:
+        found.append(local.by_own.mT)
+    return torch.cat(found, -1)
 
 
-def credit(cell: GatedCell, trace: Trace, error: Float[Tensor, "B H"]) -> Gradients:
-    """Return Σ_b dL/dh · ∂h/∂θ along the traces, named as the model names parameters."""
-    found = _rows(cell.input_map, torch.einsum("bh,bkhi->khi", error, trace.by_input[:, 0]))
-    if cell.hidden_map is not None and trace.by_hidden is not None:
-        summed = torch.einsum("bh,bkhi->khi", error, trace.by_hidden[:, 0])
-        found |= _rows(cell.hidden_map, summed)
-    if trace.by_own is not None:
-        own = torch.einsum("bh,bnh->nh", error, trace.by_own[:, 0])
-        found |= {f"cell.{name}": grad for name, grad in zip(cell.own, own, strict=True)}
+def entries(affine: Affine, into: Float[Tensor, "B i"]) -> Float[Tensor, "B j"]:
+    """Return what a map's rows are multiplied with: x or h, and 1 where there is a bias."""
+    return into if affine.bias is None else torch.cat([into, torch.ones_like(into[:, :1])], 1)
+
+
+def named(cell: GatedCell, columns: Float[Tensor, "H C"]) -> Gradients:
+    """Return what stands in the columns of all units, named as the model names parameters."""
+    by_input, *others = torch.split(columns, _widths(cell), 1)
+    found = rows(cell.input_map, _blocks(cell, by_input))
+    if cell.hidden_map is not None:
+        found |= rows(cell.hidden_map, _blocks(cell, others[0]))
+    if cell.own:
+        own = zip(cell.own, others[-1].T, strict=True)
+        found |= {f"cell.{name}": grad for name, grad in own}
     return found
 
 
-def _moved(decay: Tensor, trace: Tensor) -> Tensor:
-    return torch.einsum("bpqh,bqkhi->bpkhi", decay, trace)
+def rows(affine: Affine, found: Float[Tensor, "kH j"]) -> Gradients:
+    """Return the gradient of a map's weight, and of its bias, from that of its rows."""
+    if affine.bias is None:
+        return {f"cell.{affine.weight}": found}
+    return {f"cell.{affine.weight}": found[:, :-1], f"cell.{affine.bias}": found[:, -1]}
 
 
-def _outer(by_map: Tensor, into: Tensor) -> Tensor:
-    """Return (∂s/∂a) ⊗ [x, 1]."""
-    entries = torch.cat([into, torch.ones_like(into[:, :1])], 1)
-    return torch.einsum("bpkh,bi->bpkhi", by_map, entries)
+def _widths(cell: GatedCell) -> list[int]:
+    """Return how many columns of a unit belong to W_x, to W_h and to the unit itself."""
+    maps = [(cell.input_map, cell.input_size), (cell.hidden_map, cell.hidden_size)]
+    known = [(affine, size) for affine, size in maps if affine is not None]
+    widths = [cell.gates * (size + (affine.bias is not None)) for affine, size in known]
+    return [*widths, len(cell.own)] if cell.own else widths
 
 
-def _rows(affine: Affine, summed: Tensor) -> Gradients:
-    """Return the gradient of a map's weight, and of its bias, from (k, H, entries and 1)."""
-    rows = summed.flatten(0, 1)
-    found = {f"cell.{affine.weight}": rows[:, :-1]}
-    return found if affine.bias is None else {**found, f"cell.{affine.bias}": rows[:, -1]}
+def _outer(by_map: Float[Tensor, "B p k H"], into: Float[Tensor, "B j"]) -> Tensor:
+    """Return (∂s/∂a) ⊗ [x, 1], (B, p, H, k j)."""
+    return (by_map.mT.unsqueeze(-1) * into[:, None, None, None]).flatten(-2)
+
+
+def _blocks(cell: GatedCell, columns: Float[Tensor, "H kj"]) -> Float[Tensor, "kH j"]:
+    """Return a unit's columns as rows of the map, block after block."""
+    return columns.view(len(columns), cell.gates, -1).transpose(0, 1).flatten(0, 1)

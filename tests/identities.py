@@ -10,7 +10,9 @@ from types import ModuleType
 
 import torch
 from problems import CELLS, batch_of, gradient_by, model_of, relative_error
+from torch import Tensor
 
+from harness import derivative
 from harness.contract import Batch, GatedCell, Gradients
 from harness.model import Model
 
@@ -44,6 +46,39 @@ def eprop_is_autograd_with_a_path_cut(module: ModuleType) -> None:
         assert relative_error(found, cut(model, batch)) < ROUNDING
 
 
+def masked(model: Model, batch: Batch, kept: Tensor) -> Gradients:
+    """Return RTRL's gradient by autograd of every step, the influence masked after each.
+
+    `kept` (H, H) says whose weights' influence, column, is kept on which unit's state, row.
+    """
+    cell, size = model.cell, model.cell.hidden_size
+    state = derivative.join(model.initial_state(batch.inputs.shape[1]))
+    influence: Gradients = {}
+    total: Gradients = {}
+    for x, target, weight in zip(batch.inputs, batch.targets, batch.weights, strict=True):
+        jacobian = derivative.jacobian(cell, x, state)
+        for name, now in derivative.influence(cell, x, state).items():
+            before = influence.get(name, torch.zeros_like(now))
+            moved = torch.einsum("bij,bj...->bi...", jacobian, before) + now
+            on, of = torch.arange(moved.shape[1]) % size, torch.arange(moved.shape[2]) % size
+            mask = kept[on][:, of].view(1, *moved.shape[1:3], *[1] * (moved.ndim - 3))
+            influence[name] = moved * mask
+        with torch.no_grad():
+            state = derivative.join(model.advance(x, derivative.split(cell, state)))
+        output, error = model.at_output(state[:, :size], target, weight)
+        here = {n: torch.tensordot(error, m[:, :size], 2) for n, m in influence.items()}
+        here |= output.params
+        total = {name: total.get(name, 0) + grad for name, grad in here.items()}
+    return total
+
+
+def snap_1_is_rtrl_masked_to_the_own_unit(module: ModuleType) -> None:
+    for cell in CELLS:
+        model, batch = model_of(cell), batch_of(9)
+        found = gradient_by(module.SnAp1(), model, batch)
+        assert relative_error(found, masked(model, batch, torch.eye(5))) < ROUNDING
+
+
 IDENTITIES = {
     one.sentence: one
     for one in (
@@ -51,6 +86,11 @@ IDENTITIES = {
             "gradients/eprop",
             "is autograd with h detached inside the map",
             eprop_is_autograd_with_a_path_cut,
+        ),
+        Identity(
+            "gradients/snap1",
+            "is RTRL with the influence on other units masked",
+            snap_1_is_rtrl_masked_to_the_own_unit,
         ),
     )
 }

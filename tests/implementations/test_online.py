@@ -1,4 +1,4 @@
-"""Online methods against what defines them, by autograd with a path cut or by brute force."""
+"""Online methods: exactness, memory and chance; what defines each is in tests/identities.py."""
 
 import math
 
@@ -8,68 +8,13 @@ from problems import CELLS, batch_of, gradient_by, model_of, relative_error
 from torch import Tensor
 
 from harness import derivative, gated, trace
-from harness.contract import Batch, GatedCell, Gradient, Gradients, State
+from harness.contract import Batch, GatedCell, Gradient, State
 from harness.model import Model
 from implementations.gradients import uoro
-from implementations.gradients.eprop import EProp
 from implementations.gradients.full_bptt import FullBPTT
 from implementations.gradients.rtrl import RTRL
-from implementations.gradients.snap1 import SnAp1
-from implementations.gradients.spatial import Spatial
 
 ROUNDING = 1e-13
-
-
-def cut(model: Model, batch: Batch) -> Gradients:
-    """Return autograd's gradient with h detached where it enters the map."""
-    cell = model.cell
-    assert isinstance(cell, GatedCell)
-    state, outputs = model.initial_state(batch.inputs.shape[1]), []
-    for x in batch.inputs:
-        state = cell.gate(cell.from_input(x), cell.from_hidden(state[0].detach()), state)
-        outputs.append(state[0])
-    return model.gradient_of(model.loss(torch.stack(outputs), batch.targets, batch.weights)).params
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_eprop_is_autograd_with_h_detached_inside_the_map(cell: str) -> None:
-    model, batch = model_of(cell), batch_of(9)
-    found = gradient_by(EProp(), model, batch)
-    assert relative_error(found, cut(model, batch)) < ROUNDING
-    assert relative_error(found, gradient_by(FullBPTT(), model, batch)) > 1e-3
-
-
-def masked(model: Model, batch: Batch) -> Gradients:
-    """Return RTRL's gradient with every influence on another unit set to 0, by brute force."""
-    cell, size = model.cell, model.cell.hidden_size
-    state = derivative.join(model.initial_state(batch.inputs.shape[1]))
-    influence: Gradients = {}
-    total: Gradients = {}
-    for x, target, weight in zip(batch.inputs, batch.targets, batch.weights, strict=True):
-        jacobian = derivative.jacobian(cell, x, state)
-        immediate = derivative.influence(cell, x, state)
-        for name, now in immediate.items():
-            before = influence.get(name, torch.zeros_like(now))
-            moved = torch.einsum("bij,bj...->bi...", jacobian, before) + now
-            units = torch.arange(moved.shape[1]) % size
-            rows = torch.arange(moved.shape[2]) % size
-            same = (units[:, None] == rows).view(1, *moved.shape[1:3], *[1] * (moved.ndim - 3))
-            influence[name] = moved * same
-        with torch.no_grad():
-            state = derivative.join(model.advance(x, derivative.split(cell, state)))
-        output, error = model.at_output(state[:, :size], target, weight)
-        here = {n: torch.tensordot(error, m[:, :size], 2) for n, m in influence.items()}
-        here |= output.params
-        total = {name: total.get(name, 0) + grad for name, grad in here.items()}
-    return total
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_snap_1_is_rtrl_with_the_influence_on_other_units_masked(cell: str) -> None:
-    model, batch = model_of(cell), batch_of(9)
-    found = gradient_by(SnAp1(), model, batch)
-    assert relative_error(found, masked(model, batch)) < ROUNDING
-    assert relative_error(found, gradient_by(EProp(), model, batch)) > 1e-4  # the loop counts
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -130,8 +75,3 @@ def test_the_trace_with_the_transposed_jacobian_would_be_seen() -> None:
     assert not torch.allclose(jacobian.mT, want, atol=1e-3)
     inside = trace.within_units(cell, local).detach()[:, 0, 0]
     assert torch.allclose(inside, want.diagonal(dim1=1, dim2=2), atol=1e-14)
-
-
-def test_the_spatial_gradient_drops_every_lag_but_0() -> None:
-    model, batch = model_of("elman"), batch_of(7)
-    assert relative_error(gradient_by(Spatial(), model, batch), cut(model, batch)) < ROUNDING
