@@ -1,13 +1,18 @@
 """Fused steps in C++: rows that do not fill a vector, hooks, memory, and a missing compiler."""
 
+import math
+
 import pytest
 import torch
 from problems import CELLS, batch_of, gradient_by, model_of, relative_error
 from rigs import rig_of
 
-from harness.contract import Clip, State
+from harness.check.probe import Probe
+from harness.contract import Batch, Clip, State
 from harness.measure import memory
+from harness.model import Model
 from harness.trial import Choice
+from implementations.cells.elman import Elman
 from implementations.gradients import _build
 from implementations.gradients.compiled import Compiled
 from implementations.gradients.full_bptt import FullBPTT
@@ -65,6 +70,19 @@ def test_single_precision_is_as_near_as_the_modules(cell: str) -> None:
     got = gradient_by(Compiled(), model.float(), single)
     got = {name: grad.double() for name, grad in got.items()}
     assert 0 < relative_error(got, exact) < 1e-5  # 40 steps of 6e-8 each, and some room
+
+
+@torch.no_grad()
+def test_its_tanh_is_right_to_a_few_units_in_the_last_place_at_any_size() -> None:
+    cell = Elman(1, 1)
+    for name, weight in cell.named_parameters():
+        weight.fill_(float(name == "rnn.weight_ih_l0"))  # h = tanh(x)
+    model = Model(cell, Probe()).requires_grad_()
+    values = torch.tensor([1e-6, 1e-3, 0.1, 0.4999, 0.5001, 1.0, 3.0, 20.0, 200.0])
+    for x in (*values, *-values):
+        batch = Batch(x.view(1, 1, 1), torch.zeros(1, 1, 2), torch.ones(1, 1))
+        _, (h,) = Compiled().gradient(model, batch, model.initial_state(1))
+        assert abs(float(h) / math.tanh(float(x)) - 1) < 4e-7  # 3 units of 2^-23
 
 
 @pytest.mark.parametrize("cell", CELLS)
