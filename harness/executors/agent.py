@@ -89,7 +89,10 @@ class Agent:
             return self._client
 
     def _start(self) -> Client:
-        self._launch = Launch(self._module, self._folder, self._temporary)
+        try:
+            self._launch = Launch(self._module, self._folder, self._temporary)
+        except OSError as error:
+            raise ServerLost("could not be started", str(error)) from error
         return Client(self._launch.path)
 
     def _drop(self, client: Client | None) -> None:

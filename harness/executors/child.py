@@ -11,23 +11,29 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
 
-from harness.executors.protocol import Request
+from harness import environment
+from harness.executors.protocol import Request, encode
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 FIRST_TO_GO = b"1000"  # the kernel, out of memory, kills a trial before anything else
 RESERVE = 10  # a tenth of the memory stays free: with none left, every program stands still
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def live(request: Request, server: int, answers: int, output: int) -> NoReturn:
-    """Call the request's target behind its walls, write the answer to `answers`, and exit."""
+    """Call the request's target behind its walls, write what it finds there, its answer, and exit.
+
+    Both are lines to `answers`; the first is there however the second ends.
+    """
     try:
         _wall_off(request, server, output)
+        _write(answers, encode({**environment.describe(), **_limits(request)}))
         answer: dict[str, Any] = {"result": pkgutil.resolve_name(request.target)(request.payload)}
         line = json.dumps(answer).encode()
     except BaseException as error:  # whatever a plugin raises, SystemExit too, is an answer
@@ -39,9 +45,18 @@ def live(request: Request, server: int, answers: int, output: int) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    while line:
-        line = line[os.write(answers, line) :]
+    _write(answers, line)
     os._exit(0)  # the exit handlers are the fork server's
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends before it."""
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(descriptor, line) :]
 
 
 def _wall_off(request: Request, server: int, output: int) -> None:
@@ -54,8 +69,10 @@ def _wall_off(request: Request, server: int, output: int) -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:
         os._exit(1)  # it died before it was to be outlived
+    adopt_orphans()  # they are the fork server's once this process is over, and not before
     faulthandler.enable()
     os.environ.update(request.variables)
+    _set_threads(request.variables)
     if request.cores:
         os.sched_setaffinity(0, request.cores)
     _set_niceness(request.niceness)
@@ -73,6 +90,13 @@ def _set_niceness(niceness: int) -> None:
         sys.stderr.write(f"niceness {niceness} needs a privilege; it stays {os.nice(0)}\n")
 
 
+def _set_threads(variables: Mapping[str, str]) -> None:
+    """Have torch heed its variable, which it read when it was imported, in another process."""
+    torch = sys.modules.get("torch")
+    if torch is not None and "OMP_NUM_THREADS" in variables:
+        torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))
+
+
 def _cap(memory_bytes: int | None) -> None:
     """Let allocations beyond the cap fail in the trial.
 
@@ -84,6 +108,16 @@ def _cap(memory_bytes: int | None) -> None:
     )
     present = int(_status()["VmData"].split()[0]) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (present + cap, present + cap))
+
+
+def _limits(request: Request) -> dict[str, Any]:
+    """Return the limits in force; the one of its time is the fork server's to keep."""
+    data, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return {
+        "seconds_limit": request.seconds,
+        "data_bytes_limit": None if data == resource.RLIM_INFINITY else data,
+        "oom_score": int(Path("/proc/self/oom_score_adj").read_text()),
+    }
 
 
 def _status() -> dict[str, str]:

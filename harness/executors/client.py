@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -9,14 +10,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
+
+import psutil
 
 from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
 PATIENCE_SECONDS = 5.0  # for a process that was asked to end
 SERVER = "harness.executors.forkserver"
+MARK = "BPTT_FORK_SERVER"  # its folder, in the environment of all that it and its children start
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -63,13 +68,14 @@ class Launch:
                 env={
                     **environment(),
                     **dict.fromkeys(ONE_THREAD, "1"),
+                    MARK: str(self._folder),
                     "PYTHONUNBUFFERED": "1",  # the last words of a crash are kept
                     "CUDA_VISIBLE_DEVICES": "",
                 },
             )
 
     def close(self) -> None:
-        """End the fork server and its children."""
+        """End the fork server, its children, and what those started."""
         if self.process.stdin:
             self.process.stdin.close()
         try:
@@ -77,7 +83,26 @@ class Launch:
         except subprocess.TimeoutExpired:  # still importing, or stopped
             self.process.kill()
             self.process.wait()
+        if self.process.returncode:  # it was killed: no one has seen to what its children left
+            self._end_strays()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_strays(self) -> None:
+        """Kill them until none is left; one that not even the kernel can end is let be."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (strays := self._strays()) and time.monotonic() < deadline:
+            for stray in strays:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    stray.kill()
+
+    def _strays(self) -> list[psutil.Process]:
+        """Return what bears this fork server's mark and lives."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):  # another's, or gone by now
+                if process.environ().get(MARK) == str(self._folder):
+                    found.append(process)
+        return found
 
 
 class Client:

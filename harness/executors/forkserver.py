@@ -20,63 +20,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from harness import environment
 from harness.executors import child
-from harness.executors.protocol import LOG, SOCKET, Report, Request, encode
+from harness.executors.protocol import LOG, SOCKET, Request, encode
+from harness.executors.running import CHUNK_BYTES, OUTPUT_BYTES, Pipe, Running, Starvation
 
-CHUNK_BYTES = 1 << 16  # what a pipe holds
-OUTPUT_BYTES = 1 << 14  # of a trial's output, the end is kept
-OUTPUT_LINES = 50
-
-
-@dataclass(slots=True)
-class Pipe:
-    """The reading end of what a child writes; keeps everything, or the last `keep` bytes."""
-
-    descriptor: int
-    keep: int | None = None
-    content: bytes = b""
-
-    def read(self) -> bool:
-        """Take in what is there, at most one chunk; return whether there was anything."""
-        try:
-            chunk = os.read(self.descriptor, CHUNK_BYTES)
-        except BlockingIOError:
-            return False
-        content = self.content + chunk
-        self.content = content if self.keep is None else content[-self.keep :]
-        return bool(chunk)
-
-
-@dataclass(slots=True)
-class Running:
-    """A child and what is known about it so far."""
-
-    request: Request
-    pid: int
-    exited: int  # pidfd, readable once the child is dead
-    answer: Pipe
-    output: Pipe
-    started: float
-    kernel_kills: int  # out-of-memory kills on this machine before it began
-    timed_out: bool = False
-    deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.deadline = time.monotonic() + self.request.seconds
-
-    @property
-    def descriptors(self) -> tuple[int, int, int]:
-        """Return what must be closed when it is over."""
-        return self.exited, self.answer.descriptor, self.output.descriptor
-
-    def kill(self) -> None:
-        """End the child, and what it may have started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+ACCELERATORS = "/dev/nvidia"  # what CUDA keeps open, once it was called
 
 
 class Server:
@@ -87,6 +39,7 @@ class Server:
         self._folder = folder
         self._received = b""
         self._running: dict[int, Running] = {}
+        self._starvation = Starvation()
         self._selector = selectors.PollSelector()  # not epoll: a fork would share it
         self._watch(client.fileno(), self._read_requests)
         self._watch(starter, self._stop)
@@ -118,9 +71,11 @@ class Server:
             self._start(Request.from_json(json.loads(line)))
 
     def _start(self, request: Request) -> None:
+        if not self._running:
+            self._starvation.forget()
         answer, answers = os.pipe()
         output, outputs = os.pipe()
-        started, kernel_kills, server = time.time(), _kernel_kills(), os.getpid()
+        started, server = time.time(), os.getpid()
         pid = os.fork()
         if pid == 0:
             for key in self._selector.get_map().values():
@@ -141,7 +96,6 @@ class Server:
             answer=Pipe(answer),
             output=Pipe(output, keep=OUTPUT_BYTES),
             started=started,
-            kernel_kills=kernel_kills,
         )
         self._running[pid] = running
         self._watch(running.exited, lambda: self._finish(running))
@@ -156,54 +110,42 @@ class Server:
         running.kill()  # the rest of its group, while the dead leader still keeps the number
         running.answer.read()  # what was left in the pipe, which holds no more than a chunk
         running.output.read()
-        report = _report(running)
+        report = running.bury(self._starvation)
         for descriptor in running.descriptors:
             if descriptor in self._selector.get_map():
                 self._selector.unregister(descriptor)
             os.close(descriptor)
         del self._running[running.pid]
+        self._end_orphans()
         self._client.sendall(encode(report.to_json()))
+
+    def _end_orphans(self) -> None:
+        """End what trials that are over started in other groups: it is this process's child now."""
+        while orphans := _children() - self._running.keys():
+            for pid in orphans:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def _stop(self) -> NoReturn:
         for running in self._running.values():
             running.kill()
             os.waitpid(running.pid, 0)
+        self._running.clear()
+        self._end_orphans()
         remove(self._folder)
         os._exit(0)
 
 
-def _report(running: Running) -> Report:
-    """Reap a dead child and return what became of it."""
-    _, status, usage = os.wait4(running.pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    answer = json.loads(running.answer.content) if code == 0 and running.answer.content else {}
-    killed_by = -code if code < 0 else None
-    starved = killed_by == signal.SIGKILL and _kernel_kills() > running.kernel_kills
-    return Report(
-        key=running.request.key,
-        result=answer.get("result"),
-        error=answer.get("error", ""),
-        out_of_memory=answer.get("out_of_memory", starved and not running.timed_out),
-        timed_out=running.timed_out,
-        signal=killed_by,
-        code=code if code >= 0 else None,
-        output=_last_lines(running.output.content),
-        peak_bytes=usage.ru_maxrss * 1024,
-        started=running.started,
-        ended=time.time(),
-    )
+def touched(descriptors: Path) -> bool:
+    """Return whether one of a process's open files is an accelerator."""
+    files = [os.readlink(each) for each in descriptors.iterdir() if each.is_symlink()]
+    return any(file.startswith(ACCELERATORS) for file in files)
 
 
-def _last_lines(output: bytes) -> str:
-    return "\n".join(output.decode(errors="replace").splitlines()[-OUTPUT_LINES:])
-
-
-def _kernel_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it started."""
-    for line in Path("/proc/vmstat").read_text().splitlines():
-        if line.startswith("oom_kill "):
-            return int(line.split()[1])
-    return 0
+def _children() -> set[int]:
+    """Return the processes whose parent this is; none where the kernel does not list them."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    return set(map(int, listed.read_text().split())) if listed.exists() else set()
 
 
 def remove(folder: Path) -> None:
@@ -218,9 +160,13 @@ def main(listener: socket.socket, module: str) -> NoReturn:
     """Import `module`, let it `prepare`, then serve the one client that connects."""
     began = time.monotonic()
     pkgutil.resolve_name(f"{module}:prepare")()
+    environment.describe()  # keeps what stays as it is, for every child to tell
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         sys.exit(f"preparing {module} started {threads - 1} threads; a fork needs a process of one")
+    if touched(Path("/proc/self/fd")):
+        sys.exit(f"preparing {module} opened an accelerator; CUDA does not work after a fork")
+    child.adopt_orphans()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
     waiting = selectors.PollSelector()

@@ -22,12 +22,15 @@ def record(trial: Trial, report: Report, node: str, attempts: int) -> Record:
         "attempts": attempts,
     }
     if report.result is not None:
-        return replace(Record.from_json(report.result), **where)
+        own = Record.from_json(report.result)
+        told = {"output": report.output} if report.output else {}
+        return replace(own, **where, environment={**report.environment, **own.environment, **told})
     status, reason, advice = _judge(trial, report)
     return Record(
         status=status,
         reason=reason + _told(report.output),
         advice=advice,
+        environment=report.environment,
         **where,
     )
 

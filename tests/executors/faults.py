@@ -1,8 +1,10 @@
 """What trials may do to the process they run in; targets for the tests beside this file."""
 
+import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -91,9 +93,41 @@ def close_output(payload):
     return {}
 
 
+def fill(payload):
+    """Use the memory, a little at a time, as a kernel gives it."""
+    Path(payload["file"]).write_text(str(os.getpid()))
+    blocks = [b"x" * 2**20 for _ in range(payload["bytes"] // 2**20)]
+    return {"bytes": sum(map(len, blocks))}
+
+
+def cuda_was_touched(payload):
+    import torch
+
+    return {"initialized": torch.cuda.is_initialized()}
+
+
 def wait(payload):
     Path(payload["file"]).write_text(str(os.getpid()))
     time.sleep(60)
+
+
+def start_company(payload):
+    """Leave a process in this trial's group, or in a session of its own, and another behind it."""
+    words = f"sleep 61 & echo $! $$ >{payload['file']}; exec sleep 62"
+    subprocess.Popen(["sh", "-c", words], start_new_session=payload["apart"])
+    while not Path(payload["file"]).exists() or not Path(payload["file"]).read_text():
+        time.sleep(0.001)
+    if payload["stay"]:
+        time.sleep(60)
+    return {}
+
+
+def scribble(payload):
+    """Write to every descriptor, as a stray pointer in C might, then end as if all were well."""
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"\n\xff not an answer\n[]")
+    os._exit(0)
 
 
 def start_thread(payload):

@@ -3,10 +3,12 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.executors import forkserver
 from harness.executors.client import Client, Launch, ServerLost
 from harness.executors.protocol import Request
 
@@ -23,12 +25,17 @@ def server():
 
 
 @pytest.fixture
-def own_server():
+def own_launch():
     launch = Launch("faults")
-    client = Client(launch.path)
+    yield launch
+    launch.close()
+
+
+@pytest.fixture
+def own_server(own_launch):
+    client = Client(own_launch.path)
     yield client
     client.close()
-    launch.close()
 
 
 @pytest.fixture
@@ -180,6 +187,33 @@ def test_a_child_gets_what_was_asked(call):
     assert got["group"]
 
 
+def test_a_report_tells_what_was_in_force_though_its_trial_fell(call):
+    core = max(os.sched_getaffinity(0))
+    environment = call(
+        "segfault",
+        cores=(core,),
+        niceness=3,
+        seconds=20.0,
+        memory_bytes=100 * MEBIBYTE,
+        variables={"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"},
+    ).environment
+    assert (environment["affinity"], environment["niceness"]) == ([core], 3)
+    assert environment["variables"]["OMP_NUM_THREADS"] == "2"
+    assert environment["seconds_limit"] == 20.0
+    assert 100 * MEBIBYTE < environment["data_bytes_limit"] < 300 * MEBIBYTE  # and its imports
+    assert environment["oom_score"] == 1000
+    assert environment["host"]
+
+
+def test_a_report_tells_the_threads_of_torch_though_its_trial_fell(torch_server):
+    variables = {"OMP_NUM_THREADS": "3"}
+    request = Request(
+        key="t", target="faults:kill_itself", payload={}, seconds=30.0, variables=variables
+    )
+    told = torch_server.submit(request).result(30).environment
+    assert (told["threads"], told["flushes_denormals"]) == (3, True)
+
+
 def test_a_child_starts_with_one_thread_and_can_start_more(call):
     assert call("describe").result["threads"] == 1
     assert call("start_thread").result == {"ran": True}
@@ -225,6 +259,35 @@ def test_nothing_outlives_the_server(own_server, tmp_path, end):
     assert gone(own_server.pid)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["its group", "a session of its own"])
+@pytest.mark.parametrize("end", ["return", "timeout", "kill the server"])
+def test_what_a_trial_started_does_not_outlive_it(tmp_path, own_launch, apart, end):
+    file = tmp_path / "pids"
+    client = Client(own_launch.path)
+    sibling = Request(
+        key="s", target="faults:wait", payload={"file": str(tmp_path / "s")}, seconds=30.0
+    )
+    client.submit(sibling)
+    payload = {"file": str(file), "apart": apart, "stay": end != "return"}
+    request = Request(key="a", target="faults:start_company", payload=payload, seconds=0.5)
+    future = client.submit(request)
+    pids = [int(word) for word in appears(file).split()]
+    assert len(pids) == 2
+    if end == "kill the server":
+        os.kill(client.pid, signal.SIGKILL)
+        own_launch.close()
+    else:
+        assert future.result(10).timed_out == (end == "timeout")
+        assert psutil.pid_exists(int(appears(tmp_path / "s")))  # the sibling goes on
+    assert all(map(gone, pids))
+    client.close()
+
+
+def test_a_trial_that_writes_to_every_descriptor_costs_the_server_nothing(call):
+    assert (call("scribble").code, call("scribble").result) == (0, None)
+    assert call("echo", {"a": 1}).result["got"] == {"a": 1}
+
+
 def test_a_request_to_a_dead_server_is_lost_at_once(own_server):
     os.kill(own_server.pid, signal.SIGKILL)
     assert gone(own_server.pid)
@@ -261,6 +324,19 @@ def test_a_module_that_starts_threads_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ServerLost, match="preparing busy started 1 threads"):
         Client(launch.path)
     launch.close()
+
+
+def test_a_process_that_opened_an_accelerator_can_be_told(tmp_path):
+    (tmp_path / "0").symlink_to("/dev/null")
+    assert not forkserver.touched(tmp_path)
+    (tmp_path / "1").symlink_to("/dev/nvidiactl")  # as the kernel shows an open file
+    assert forkserver.touched(tmp_path)
+
+
+def test_a_trial_starts_from_a_process_that_has_not_touched_cuda(torch_server):
+    request = Request(key="c", target="faults:cuda_was_touched", payload={}, seconds=30.0)
+    assert torch_server.submit(request).result(30).result == {"initialized": False}
+    assert not forkserver.touched(Path(f"/proc/{torch_server.pid}/fd"))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

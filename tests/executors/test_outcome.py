@@ -1,6 +1,7 @@
 """Every way a trial can end becomes a record with a status, a reason and an advice."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 from trials import trial
@@ -62,6 +63,20 @@ def test_every_end_without_a_result_has_a_known_status_and_an_advice(report):
     assert made.status in STATUSES
     assert made.advice
     assert Record.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize("report", [end[0] for end in ENDS.values()], ids=ENDS)
+def test_a_record_without_a_result_tells_what_was_in_force(report):
+    made = outcome.record(trial(), replace(report, environment={"niceness": 3}), "node", 1)
+    assert made.environment == {"niceness": 3}
+
+
+def test_a_record_with_a_result_tells_what_was_in_force_and_printed():
+    result = Record(trial=trial(), status="done", environment={"load": 2.0}).to_json()
+    found = {"load": 1.0, "niceness": 3}
+    report = Report(key="a", result=result, environment=found, output="a warning")
+    made = outcome.record(trial(), report, "node", 1)
+    assert made.environment == {"load": 2.0, "niceness": 3, "output": "a warning"}
 
 
 def test_without_a_limit_the_reason_names_what_the_node_had():
