@@ -62,13 +62,20 @@ class SpeedProtocol:
 
     warmup_sequences: int = 3
     warmup_seconds: float = 1.0
+    gpu_warmup_sequences: int = 10  # clocks rise more slowly there, and kernels are chosen
+    gpu_warmup_seconds: float = 2.0
     min_samples: int = 10
     min_seconds: float = 0.5
     max_samples: int = 100
-    max_seconds: float = 20.0
+    max_seconds: float = 20.0  # of samples, and of warm-up
+    long_seconds: float = 2.0  # from here on a sequence needs only
+    long_samples: int = 3  # so many samples; fewer have no median, of any run
     precision: float = 0.01  # stop once the median's 95 % interval is this narrow, relatively
-    min_sample_seconds: float = 0.01  # the clock costs under 1e-4 of it
+    min_sample_seconds: float = 0.01
+    min_sample_clocks: int = 10_000  # times what reading the clock costs: 1e-4 of a sample
+    floor_samples: int = 5  # enough for a median; the floor's own noise is recorded with them
     phase_sequences: int = 5  # of the separate run that splits a sequence's time
+    phase_seconds: float = 1.0  # after which none of them begins
 
 
 @dataclass(frozen=True, slots=True)

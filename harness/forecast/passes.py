@@ -11,9 +11,7 @@ FORWARD_SHARE = 1 / 3  # of a sequence's work: a backward pass has two products 
 SPREAD = 0.02  # of a process's samples, typically; what is seen corrects it
 Z95 = 1.96
 MEDIAN_LOSS = math.sqrt(math.pi / 2)  # a median's standard error over the mean's
-LONG_SECONDS, LEAST_SAMPLES = 2.0, 3  # a longer sequence needs three samples (MEASURING)
-FLOOR_SHARE, FLOOR_SAMPLES = 0.15, 5  # of a sequence: the bare products, in the reference run
-PHASE_SECONDS = 1.0  # after which no further sequence is split into phases
+FLOOR_SHARE = 0.15  # of a sequence: the bare products, in the reference run
 LOOK_SECONDS = 0.03  # at what else runs, before and after
 MEMORY_SEQUENCES = 9.0  # three, traced event by event: three times as slow
 GRADIENT_SEQUENCES = 4.0  # the method bare, applied and in its dtype; the oracle and its lags
@@ -32,23 +30,26 @@ def seconds(trial: Trial, own: float, plain: float) -> float:
 
 def _speed(trial: Trial, sequence: float, plain: float) -> float:
     protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
-    warm = max(protocol.warmup_sequences, math.ceil(protocol.warmup_seconds / sequence))
+    runs, least = protocol.warmup_sequences, protocol.warmup_seconds
+    if trial.device != "cpu":
+        runs, least = protocol.gpu_warmup_sequences, protocol.gpu_warmup_seconds
+    warm = max(runs, math.ceil(least / sequence))
     warm_seconds = min(warm * sequence, protocol.max_seconds + sequence)
-    phases = min(protocol.phase_sequences * sequence, PHASE_SECONDS + sequence)
+    phases = min(protocol.phase_sequences * sequence, protocol.phase_seconds + sequence)
     floor = FLOOR_SHARE * sequence
-    floors = (2 + FLOOR_SAMPLES * _runs(protocol, floor)) * floor
+    floors = (2 + protocol.floor_samples * _runs(protocol, floor)) * floor
     return LOOK_SECONDS + sequence + warm_seconds + _sampling(protocol, sequence) + phases + floors
 
 
 def _sampling(protocol: SpeedProtocol, sequence: float) -> float:
     """Return how long samples are taken: until the median's interval is narrow, within bounds."""
     sample = sequence * _runs(protocol, sequence)
-    if sample > LONG_SECONDS:
-        return LEAST_SAMPLES * sample
+    if sample > protocol.long_seconds:
+        return protocol.long_samples * sample
     wanted = (Z95 * MEDIAN_LOSS * SPREAD / protocol.precision) ** 2 * sample
     least = max(protocol.min_samples * sample, protocol.min_seconds)
     most = min(protocol.max_samples * sample, protocol.max_seconds)
-    return max(min(max(wanted, least), most), LEAST_SAMPLES * sample)
+    return max(min(max(wanted, least), most), protocol.long_samples * sample)
 
 
 def _runs(protocol: SpeedProtocol, seconds: float) -> int:

@@ -60,4 +60,6 @@ def crowded(asked: int, in_force: int, cores: int) -> list[str]:
         found.append(f"{asked} threads were asked for, {in_force} were in force")
     if in_force > cores:
         found.append(f"{in_force} threads shared {cores} cores")
+    if in_force < cores:
+        found.append(f"not pinned: {in_force} of {cores} cores would do")
     return found

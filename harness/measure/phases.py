@@ -7,7 +7,6 @@ again (checkpointing) shows that under backward, and so does a clip of hidden gr
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -17,9 +16,9 @@ from harness.contract import Batch, Carry, Gradient, GradientMethod, Gradients, 
 from harness.drive import Drive
 from harness.model import Model
 from harness.rig import Rig
+from harness.trial import SpeedProtocol
 
 PHASES = ("forward", "backward", "clip", "optimizer")
-BUDGET_SECONDS = 1.0  # a long sequence is split once or twice, not five times
 
 
 class _Stopwatch:
@@ -67,8 +66,8 @@ class _Watched(GradientMethod):
         return result
 
 
-def phase_seconds(rig: Rig, batch: Batch, sequences: int) -> dict[str, float]:
-    """Return the median seconds per sequence of each phase, over up to so many sequences."""
+def phase_runs(rig: Rig, batch: Batch, protocol: SpeedProtocol) -> list[dict[str, float]]:
+    """Return the seconds of each phase, one mapping a sequence; of long ones only one or two."""
     watch = _Stopwatch(rig.synchronize)
     method = _Watched(rig.method, watch)
     optimizer = rig.optimizer(learning_rate=0.0)
@@ -83,10 +82,12 @@ def phase_seconds(rig: Rig, batch: Batch, sequences: int) -> dict[str, float]:
     runs: list[dict[str, float]] = []
     start = time.perf_counter()
     try:
-        while len(runs) < sequences and (not runs or time.perf_counter() - start < BUDGET_SECONDS):
+        while len(runs) < protocol.phase_sequences and (
+            not runs or time.perf_counter() - start < protocol.phase_seconds
+        ):
             watch.seconds = dict.fromkeys(PHASES, 0.0)
             drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
             runs.append(watch.seconds)
     finally:
         rig.model.on_backward = None
-    return {phase: statistics.median(run[phase] for run in runs) for phase in PHASES}
+    return runs

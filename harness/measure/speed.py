@@ -3,8 +3,10 @@
 Values, in seconds per sequence where nothing else is said: first_seconds, warmup_seconds and
 sample_seconds (one number a sample), device_sample_seconds (the same by the device's own clock;
 null on a CPU), sequences_per_sample, clock_seconds (what a sample costs that holds nothing),
-stop_reason, updates_per_sequence, flags, phase_seconds, floor_seconds, floor_sequences_per_sample,
-theory, threads_in_force, affinity, and of the machine meanwhile: load_before, load_after,
+stop_reason, updates_per_sequence, flags, phase_seconds (medians), phase_sample_seconds (one number
+a sequence that was split), floor_seconds (one number a sample), floor_warmup_seconds,
+floor_sequences_per_sample, theory, threads_in_force, affinity, and of the machine meanwhile:
+governor_before, governor_after (of the cores of this process), load_before, load_after,
 cpu_pressure_before, cpu_pressure_after, window_seconds, preemptions, busy_seconds (of others, by
 name), machine_busy_seconds, own_busy_seconds, throttles, quota_pauses, swapped_pages,
 stolen_seconds (null: not counted there).
@@ -29,18 +31,12 @@ from harness.doctor.kernel import Kernel
 from harness.measure import surroundings
 from harness.measure.flags import crowded, flags
 from harness.measure.floor import floor
-from harness.measure.phases import phase_seconds
+from harness.measure.phases import PHASES, phase_runs
 from harness.measure.stopwatch import Sample, Stopwatch, stopwatch_of
 from harness.measure.surroundings import Surroundings
 from harness.rig import Rig, Skipped
-from harness.stats import median_interval
+from harness.stats import CONFIDENCE, median_interval
 from harness.trial import SpeedProtocol
-
-LONG_SEQUENCE_SECONDS = 2.0  # from here on three samples must do
-LEAST_SAMPLES = 3  # of any run, however long a sequence takes: fewer have no median
-GPU_WARMUP_SEQUENCES, GPU_WARMUP_SECONDS = 10, 2.0  # clocks rise more slowly than on a CPU
-FLOOR_SAMPLES = 5  # enough for a median; the floor's own noise is recorded with them
-CLOCK_SHARE = 1e-4  # of a sample is what taking it may cost (MEASURING)
 
 
 def measure(rig: Rig) -> dict[str, Any]:
@@ -72,6 +68,7 @@ def measure(rig: Rig) -> dict[str, Any]:
     seconds = [sample.seconds for sample in samples]
     threads = torch.get_num_threads()
     theory = rig.theory()
+    phases = phase_runs(rig, batch, protocol)
     return {
         "first_seconds": first_seconds,
         "warmup_seconds": warmup,
@@ -86,7 +83,8 @@ def measure(rig: Rig) -> dict[str, Any]:
             *crowded(rig.trial.threads, threads, len(cores)),
             *surroundings.flags(before, after, len(warmup) + per_sample * len(samples)),
         ],
-        "phase_seconds": phase_seconds(rig, batch, protocol.phase_sequences),
+        "phase_seconds": {name: statistics.median(run[name] for run in phases) for name in PHASES},
+        "phase_sample_seconds": {name: [run[name] for run in phases] for name in PHASES},
         **_floor(rig, watch, clock_seconds, protocol),
         "theory": theory and asdict(theory),
         "threads_in_force": threads,
@@ -97,9 +95,8 @@ def measure(rig: Rig) -> dict[str, Any]:
 
 def _warm_up(take: Callable[[], float], protocol: SpeedProtocol, accelerated: bool) -> list[float]:
     sequences_least, seconds_least = protocol.warmup_sequences, protocol.warmup_seconds
-    if accelerated:  # clocks rise and kernels are chosen while it runs
-        sequences_least = max(sequences_least, GPU_WARMUP_SEQUENCES)
-        seconds_least = max(seconds_least, GPU_WARMUP_SECONDS)
+    if accelerated:
+        sequences_least, seconds_least = protocol.gpu_warmup_sequences, protocol.gpu_warmup_seconds
     seconds: list[float] = []
     while len(seconds) < sequences_least or sum(seconds) < seconds_least:
         seconds.append(take())
@@ -110,7 +107,7 @@ def _warm_up(take: Callable[[], float], protocol: SpeedProtocol, accelerated: bo
 
 def _runs_per_sample(seconds: float, clock_seconds: float, protocol: SpeedProtocol) -> int:
     """Return how many runs of so many seconds a sample must hold to be worth taking."""
-    least = max(protocol.min_sample_seconds, clock_seconds / CLOCK_SHARE)
+    least = max(protocol.min_sample_seconds, clock_seconds * protocol.min_sample_clocks)
     return max(1, math.ceil(least / seconds))
 
 
@@ -121,18 +118,19 @@ def _sample(take: Callable[[], Sample], protocol: SpeedProtocol) -> tuple[list[S
     while True:
         samples.append(take())
         elapsed = time.perf_counter() - start
-        if len(samples) < LEAST_SAMPLES:
+        if len(samples) < protocol.long_samples:
             continue
-        if samples[0].seconds > LONG_SEQUENCE_SECONDS:
-            return samples, f"{LEAST_SAMPLES} samples of over {LONG_SEQUENCE_SECONDS:g} s"
+        interval = median_interval([sample.seconds for sample in samples])
+        if interval.estimate > protocol.long_seconds:
+            return samples, f"{len(samples)} samples of over {protocol.long_seconds:g} s"
         if elapsed >= protocol.max_seconds:
             return samples, f"{protocol.max_seconds:g} s passed"
         if len(samples) < protocol.min_samples or elapsed < protocol.min_seconds:
             continue
         if len(samples) >= protocol.max_samples:
-            return samples, f"{protocol.max_samples} samples taken"
-        interval = median_interval([sample.seconds for sample in samples])
-        if interval.high - interval.low <= 2 * protocol.precision * interval.estimate:
+            return samples, f"{len(samples)} samples taken"
+        narrow = interval.high - interval.low <= 2 * protocol.precision * interval.estimate
+        if narrow and interval.confidence >= CONFIDENCE:  # of fewer than 6 samples none is
             return samples, f"median known within {protocol.precision:.0%}"
 
 
@@ -152,8 +150,11 @@ def _floor(
 ) -> dict[str, Any]:
     """Return the time of the bare products, in samples as long as those of the sequences."""
     products = floor(rig)
-    watch.sample(products, 1)  # its own first run pays for page faults
-    warm = watch.sample(products, 1).seconds
-    count = _runs_per_sample(warm, clock_seconds, protocol)
-    samples = [watch.sample(products, count).seconds for _ in range(FLOOR_SAMPLES)]
-    return {"floor_seconds": samples, "floor_sequences_per_sample": count}
+    warmup = [watch.sample(products, 1).seconds for _ in range(2)]  # the first pays for page faults
+    count = _runs_per_sample(warmup[-1], clock_seconds, protocol)
+    samples = [watch.sample(products, count).seconds for _ in range(protocol.floor_samples)]
+    return {
+        "floor_seconds": samples,
+        "floor_warmup_seconds": warmup,
+        "floor_sequences_per_sample": count,
+    }

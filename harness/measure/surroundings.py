@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.doctor import company, counters
 from harness.doctor.counters import Counters
 from harness.doctor.finding import DISTURBS, Finding
-from harness.doctor.kernel import Kernel
+from harness.doctor.kernel import CPUS, Kernel
 
 SHORTEST_WINDOW = 1.0  # seconds: the kernel counts in 10 ms, and a share of 3 % is looked for
 MOST_NAMED = 8  # processes whose time a record keeps
@@ -26,6 +27,7 @@ class Surroundings:
     load: float | None
     cpu_pressure: str | None  # as the kernel words it
     preemptions: int  # of this process
+    governor: str | None  # of the cores that this process may run on
 
     @classmethod
     def now(cls, kernel: Kernel) -> Surroundings:
@@ -40,6 +42,7 @@ class Surroundings:
             load=float(load.split()[0]) if load else None,
             cpu_pressure=kernel.text("proc/pressure/cpu"),
             preemptions=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+            governor=_governor(kernel, os.sched_getaffinity(0)),
         )
 
 
@@ -47,6 +50,8 @@ def values(before: Surroundings, after: Surroundings) -> dict[str, Any]:
     """Return what a record keeps of two readings."""
     one, other = before.counters, after.counters
     return {
+        "governor_before": before.governor,
+        "governor_after": after.governor,
         "load_before": before.load,
         "load_after": after.load,
         "cpu_pressure_before": before.cpu_pressure,
@@ -74,7 +79,15 @@ def flags(before: Surroundings, after: Surroundings, runs: int) -> list[str]:
     preemptions = after.preemptions - before.preemptions
     if preemptions > runs:
         said.append(f"preempted {preemptions} times in {runs} runs")
+    if before.governor != after.governor:
+        said.append(f"the governor went from {before.governor} to {after.governor}")
     return said
+
+
+def _governor(kernel: Kernel, cores: Iterable[int]) -> str | None:
+    """Return who sets the clock of these cores; several names where they are not alike."""
+    found = {kernel.text(f"{CPUS}/cpu{core}/cpufreq/scaling_governor") for core in cores}
+    return ", ".join(sorted(name for name in found if name)) or None
 
 
 def _busiest(before: company.Usage, after: company.Usage) -> Mapping[str, float]:

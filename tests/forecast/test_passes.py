@@ -19,7 +19,7 @@ def test_a_fast_sequence_takes_its_warm_up_and_its_least_time():
 
 def test_a_sequence_of_over_two_seconds_is_sampled_three_times():
     warm, samples, phases = 3, 3, 1.1  # sequences; the phases stop after a second
-    floors = passes.FLOOR_SHARE * (2 + passes.FLOOR_SAMPLES)
+    floors = passes.FLOOR_SHARE * (2 + SpeedProtocol().floor_samples)
     want = 10.0 * (1 + warm + samples + phases + floors)
     assert speed(10.0, max_seconds=60.0) == pytest.approx(want, abs=0.2)
 

@@ -45,5 +45,6 @@ def test_chance_is_called_a_trend_once_in_a_hundred_and_a_drift_nearly_always() 
 
 def test_threads_that_are_not_those_asked_for_and_threads_that_share_cores_are_flagged() -> None:
     assert crowded(asked=2, in_force=2, cores=2) == []
-    assert crowded(2, 1, 2) == ["2 threads were asked for, 1 were in force"]
+    assert crowded(2, 1, 1) == ["2 threads were asked for, 1 were in force"]
     assert crowded(2, 2, 1) == ["2 threads shared 1 cores"]
+    assert crowded(1, 1, 2) == ["not pinned: 1 of 2 cores would do"]

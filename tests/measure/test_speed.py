@@ -32,7 +32,10 @@ def test_raw_samples_and_the_reason_to_stop_are_kept() -> None:
     assert values["stop_reason"] in ("4 samples taken", "median known within 1%")
     assert values["threads_in_force"] == torch.get_num_threads()
     assert min(values["sample_seconds"]) > min(values["floor_seconds"]) > 0
-    assert set(values["phase_seconds"]) == set(PHASES)
+    assert len(values["floor_warmup_seconds"]) == 2
+    assert values["phase_sample_seconds"] == {
+        phase: [values["phase_seconds"][phase]] for phase in PHASES
+    }
 
 
 def test_timing_moves_no_parameter() -> None:
@@ -59,8 +62,11 @@ def test_updates_per_sequence_are_windows_or_one() -> None:
         ([1.0, 2.0], {"min_seconds": 0.0, "max_samples": 30}, 30, "30 samples taken"),
         ([1.0], {"max_seconds": 0.0}, 3, "0 s passed"),
         ([2.5], {}, 3, "3 samples of over 2 s"),
+        ([2.5] + [1.0] * 20, {"min_seconds": 0.0}, 10, "median known within 1%"),
+        ([1.0], {"min_samples": 3, "min_seconds": 0.0}, 6, "median known within 1%"),
+        ([1.0], {"long_seconds": 0.5, "long_samples": 4}, 4, "4 samples of over 0.5 s"),
     ],
-    ids=["steady", "noisy", "out of time", "long"],
+    ids=["steady", "noisy", "out of time", "long", "one long", "few", "long by another rule"],
 )
 def test_sampling_stops_at_the_first_rule_that_is_met(
     seconds: list[float], protocol: dict[str, float], count: int, reason: str
@@ -97,6 +103,7 @@ def test_the_record_says_what_the_machine_did_meanwhile() -> None:
     assert values["own_busy_seconds"] > 0
     assert values["affinity"] == sorted(os.sched_getaffinity(0))
     assert values["device_sample_seconds"] is None  # a processor has no other clock
+    assert values["governor_before"] == values["governor_after"]
 
 
 def test_the_floor_is_sampled_as_long_as_the_method() -> None:

@@ -1,12 +1,13 @@
 """What else ran while samples were taken: who, for how long, and that nobody did."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from harness.doctor.company import Usage
 from harness.doctor.counters import Counters
 from harness.doctor.finding import disturbs, fine
 from harness.doctor.kernel import Kernel
-from harness.measure.surroundings import Surroundings, flags, values
+from harness.measure.surroundings import Surroundings, _governor, flags, values
 
 QUIET = Surroundings(
     counters=Counters(100.0, 3, 0, 0, 1.0, Usage({"7 1": ("other", 5.0)}, own=10.0, all=20.0)),
@@ -14,6 +15,7 @@ QUIET = Surroundings(
     load=0.1,
     cpu_pressure="some avg10=0.00",
     preemptions=4,
+    governor="performance",
 )
 
 
@@ -57,6 +59,24 @@ def test_what_a_machine_does_not_count_is_null_and_no_flag() -> None:
 def test_a_process_that_is_set_aside_more_often_than_it_runs_is_flagged() -> None:
     assert flags(QUIET, replace(later(), preemptions=15), 10) == ["preempted 11 times in 10 runs"]
     assert flags(QUIET, replace(later(), preemptions=14), 10) == []
+
+
+def test_a_governor_that_changes_is_flagged_and_both_are_kept() -> None:
+    saving = replace(later(), governor="powersave")
+    assert flags(QUIET, saving, 10) == ["the governor went from performance to powersave"]
+    assert values(QUIET, saving)["governor_before"] == "performance"
+    assert values(QUIET, saving)["governor_after"] == "powersave"
+
+
+def test_the_governor_is_that_of_the_cores_of_this_process(tmp_path: Path) -> None:
+    for core, name in enumerate(("performance", "powersave", "powersave")):
+        file = tmp_path / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"{name}\n")
+    kernel = Kernel(tmp_path)
+    assert _governor(kernel, {0}) == "performance"
+    assert _governor(kernel, {0, 2}) == "performance, powersave"
+    assert _governor(kernel, {7}) is None
 
 
 def test_two_readings_of_this_machine_can_be_compared() -> None:
