@@ -4,9 +4,14 @@ Values: static_bytes (parameters, gradients, optimizer), theory_static_bytes, ba
 kept_bytes (alive when the backward pass begins, beyond static and batch; the largest over
 windows), peak_bytes (the most alive at once, everything counted), kept_bytes_per_step and
 peak_bytes_per_step (what a step more adds, from the whole sequence and its first half; null where
-T = 1), theory (of the sequence), theory_kept_bytes_per_step, flags (where measured and theory are
-apart), counted_by, resident_peak_bytes (the operating system's view of the first sequence; null
-off Linux), reserved_peak_bytes (what the accelerator's allocator held; null on a CPU).
+T = 1), half (length, kept_bytes and peak_bytes of that half), theory (of the sequence),
+theory_peak_bytes, theory_kept_bytes_per_step, theory_peak_bytes_per_step, flags (where measured and
+theory are apart), counted_by, resident_peak_bytes (the operating system's view of the first
+sequence; null off Linux), reserved_peak_bytes (what the accelerator's allocator held; null on a
+CPU).
+
+Theory has no formula for what a backward pass needs on its way. Its peak is the least there can be:
+what is static, the batch, and what is kept, all there when the backward pass begins.
 """
 
 from __future__ import annotations
@@ -20,13 +25,14 @@ from typing import Any
 
 import torch
 
-from harness.contract import Batch
+from harness.contract import Batch, Cost
 from harness.measure import allocator_events, allocator_log, allocator_peaks
 from harness.measure.account import Traced, gradient_bytes
 from harness.rig import Rig
 
 CLEAR_PEAK = "5"  # what proc(5) says to write to clear_refs to reset VmHWM
 APART = 0.05  # measured and theory further apart than this are flagged (MEASURING)
+PER_STEP = ("kept_bytes_per_step", "peak_bytes_per_step")
 MOMENTS = {"adam": 2, "sgd": 0}  # tensors as large as the parameters that an optimizer keeps
 
 
@@ -48,18 +54,19 @@ def measure(rig: Rig) -> dict[str, Any]:
         _sequence(rig, optimizer, batch)
     found = account(rig, optimizer, batch)
     reserved = allocator_peaks.reserved_peak_bytes(rig) if rig.device.type != "cpu" else None
-    theory = rig.theory()
+    theory, static = rig.theory(), theory_static_bytes(rig)
     values = {
         "static_bytes": found.static,
-        "theory_static_bytes": theory_static_bytes(rig),
+        "theory_static_bytes": static,
         "batch_bytes": found.batch,
         "kept_bytes": found.kept,
         "peak_bytes": found.peak,
+        "theory_peak_bytes": theory and static + found.batch + theory.kept_bytes,
         "counted_by": found.counted_by,
         "resident_peak_bytes": resident[0] if resident else None,
         "reserved_peak_bytes": reserved,
         "theory": theory and asdict(theory),
-        **_per_step(rig, optimizer, batch, found),
+        **_per_step(rig, optimizer, batch, found, theory),
     }
     return {**values, "flags": disagreements(values)}
 
@@ -91,19 +98,22 @@ def _sequence(rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
 
 
 def _per_step(
-    rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch, whole: Account
-) -> dict[str, float | None]:
+    rig: Rig, optimizer: torch.optim.Optimizer, batch: Batch, whole: Account, theory: Cost | None
+) -> dict[str, Any]:
     """Return what each step of the second half adds, measured and by theory."""
-    names = ("kept_bytes_per_step", "peak_bytes_per_step", "theory_kept_bytes_per_step")
     first = len(batch) // 2
     if not first:
-        return dict.fromkeys(names)
+        return dict.fromkeys(("half", *PER_STEP, *(f"theory_{name}" for name in PER_STEP)))
     half, more = account(rig, optimizer, batch.window(0, first)), len(batch) - first
-    shape = rig.shape()
-    costs = [rig.method.cost(replace(shape, length=length)) for length in (len(batch), first)]
-    kept = [cost.kept_bytes for cost in costs if cost is not None]
-    found = ((whole.kept - half.kept) / more, (whole.peak - half.peak) / more)
-    return dict(zip(names, (*found, (kept[0] - kept[1]) / more if kept else None), strict=True))
+    cost = rig.method.cost(replace(rig.shape(), length=first))
+    kept = (theory.kept_bytes - cost.kept_bytes) / more if theory and cost else None
+    return {
+        "half": {"length": first, "kept_bytes": half.kept, "peak_bytes": half.peak},
+        "kept_bytes_per_step": (whole.kept - half.kept) / more,
+        "peak_bytes_per_step": (whole.peak - half.peak) / more,
+        "theory_kept_bytes_per_step": kept,
+        "theory_peak_bytes_per_step": None if kept is None else kept + whole.batch / len(batch),
+    }
 
 
 def disagreements(values: Mapping[str, Any]) -> list[str]:
@@ -112,7 +122,9 @@ def disagreements(values: Mapping[str, Any]) -> list[str]:
     pairs = (
         ("static", values["static_bytes"], values["theory_static_bytes"]),
         ("kept for backward", values["kept_bytes"], kept),
+        ("peak", values["peak_bytes"], values["theory_peak_bytes"]),
         ("kept per step", values["kept_bytes_per_step"], values["theory_kept_bytes_per_step"]),
+        ("peak per step", values["peak_bytes_per_step"], values["theory_peak_bytes_per_step"]),
     )
     return [
         f"{name}: {measured / theory:.2f} times what theory says"
