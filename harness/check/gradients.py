@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,6 +67,7 @@ class _Attempt:
         """Yield every promise's finding."""
         batch, seen_at = self.batch(), list[int]()
         before = {name: param.clone() for name, param in self.model.named_parameters()}
+        fresh = copy.deepcopy(self.method)  # what it remembers of a sequence changes the next
         found = self.whole(batch, ())
         yield self.finding("gradients have the parameters' names and shapes", self.shapes(found))
         yield self.finding("parameters are left untouched", self.touched(before))
@@ -81,7 +83,7 @@ class _Attempt:
             want = oracle.kept_gradient(self.model, batch, rectangles)
             yield self.finding("truncated: equals its own definition", _difference(found, want))
         if self.method.hooked:
-            watched = self.whole(batch, (_Watching(seen_at),))
+            watched = replace(self, method=fresh).whole(batch, (_Watching(seen_at),))
             missed = set(range(self.length)) - set(seen_at)
             wrong = f"no hook call for t = {sorted(missed)}" if missed else None
             yield self.finding("a hook sees every step", wrong)
