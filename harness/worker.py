@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch._dynamo  # torch.optim imports it at its first use: 1.2 s that ever
 
 from harness import environment
 from harness.measure import capacity, gradients, memory, speed, training
-from harness.measure.account import is_out_of_memory
+from harness.measure.account import free_bytes, is_out_of_memory
 from harness.registry import Registry
 from harness.rig import Rig, Skipped, build
 from harness.trial import Record, Trial
@@ -26,6 +28,7 @@ MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
     "training": training.measure,
     "capacity": capacity.measure,
 }
+ASKED = re.compile(r"tried to allocate (\d+) bytes")  # the CPU's allocator; CUDA's says "2 GiB"
 LAST_LINES = 12  # of a traceback: where it happened and what was said
 
 
@@ -83,17 +86,35 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
         return "nonfinite", str(diverged), advice, diverged.values
     except Exception as error:
         if is_out_of_memory(error):
-            return "oom", _memory_reason(error, rig), _memory_advice(), {}
+            wanted = _wanted(error, trial, rig)  # while its trace still holds what was there
+            return "oom", _memory_reason(error, wanted), _memory_advice(), wanted
         lines = traceback.format_exc().rstrip().splitlines()[-LAST_LINES:]
         reason = f"{type(error).__name__}: {error}\n" + "\n".join(lines)
         return "failed", reason, "a bug in a plugin or in the harness; the trace names the line", {}
 
 
-def _memory_reason(error: BaseException, rig: Rig | None) -> str:
-    asked = str(error).splitlines()[0] if str(error) else "an allocation failed"
+def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, Any]:
+    """Return what a failed allocation asked for and found free, and the sequence's theory."""
+    asked = ASKED.search(str(error))
     theory = rig.theory() if rig is not None else None
-    predicted = f"; theory: {theory.kept_bytes:.3g} bytes kept for backward" if theory else ""
-    return f"{asked}{predicted}"
+    return {
+        "asked_bytes": int(asked[1]) if asked else None,
+        "free_bytes": free_bytes(torch.device(trial.device)),
+        "theory": theory and asdict(theory),
+    }
+
+
+def _memory_reason(error: BaseException, wanted: Mapping[str, Any]) -> str:
+    asked, theory = wanted["asked_bytes"], wanted["theory"]
+    first = next(iter(str(error).splitlines()), "an allocation failed")
+    said = first if asked is None else f"asked for {_size(asked)}"
+    predicted = f"; theory: {_size(theory['kept_bytes'])} kept for backward" if theory else ""
+    return f"{said}, {_size(wanted['free_bytes'])} were free{predicted}"
+
+
+def _size(amount: float | int) -> str:
+    """Return "1.3 GiB": rounded, so that the same lack in every block reads the same."""
+    return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount / 2**20:.0f} MiB"
 
 
 def _memory_advice() -> str:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from rigs import trial_of
@@ -24,6 +25,18 @@ class Broken(GradientMethod):
     def gradient(self, model, window, carry, hook=None):
         {body}
 '''
+
+GREEDY = (
+    (
+        BROKEN.replace("Broken", "Greedy")
+        .replace("{body}", "raise MemoryError()")
+        .replace("import GradientMethod", "import Cost, GradientMethod")
+    )
+    + """
+    def cost(self, shape):
+        return Cost(flops=1.0, kept_bytes=3.0 * 2**30, sequential_depth=1)
+"""
+)
 
 
 def broken_trial(tmp_path: Path, body: str) -> Trial:
@@ -80,13 +93,32 @@ def test_divergence_is_a_result_with_the_curve_until_then() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["raise MemoryError()", "import torch; torch.empty(2**62, dtype=torch.uint8)"]
+    ("body", "asked", "said"),
+    [
+        ("raise MemoryError()", None, "an allocation failed, "),
+        ("import torch; torch.empty(2**42, dtype=torch.uint8)", 2**42, "asked for 4096.0 GiB, "),
+    ],
+    ids=["Python's", "torch's"],
 )
-def test_memory_that_is_not_there_is_oom(tmp_path: Path, body: str) -> None:
+def test_memory_that_is_not_there_is_oom_and_says_what_was_asked_and_free(
+    tmp_path: Path, body: str, asked: int | None, said: str
+) -> None:
     record = run(broken_trial(tmp_path, body))
     assert record.status == "oom"
-    assert record.reason
+    assert record.reason.startswith(said)
+    assert record.reason.endswith("iB were free")  # the plugin has no formula
+    assert record.values["asked_bytes"] == asked
+    assert 0 < record.values["free_bytes"] < psutil.virtual_memory().total
     assert "[limits]" in record.advice
+    assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_what_theory_says_of_a_sequence_stands_beside_the_lack_of_memory(tmp_path: Path) -> None:
+    file = tmp_path / "greedy.py"
+    file.write_text(GREEDY)
+    record = run(trial_of("training", "greedy", protocol=SHORT, plugins=(str(file),)))
+    assert record.reason.endswith("; theory: 3.0 GiB kept for backward")
+    assert record.values["theory"]["kept_bytes"] == 3 * 2**30
 
 
 def test_a_bug_is_a_failure_that_names_its_line(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from harness.rig import Rig
@@ -44,6 +46,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return what a device can still give this process: what is free, or left of its limit."""
+    if device.type != "cpu":
+        return torch.accelerator.get_memory_info(device)[0]
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    free = psutil.virtual_memory().available
+    if limit == resource.RLIM_INFINITY:
+        return free
+    return max(0, min(free, limit - psutil.Process().memory_info().data))
 
 
 def gradient_bytes(rig: Rig) -> int:
