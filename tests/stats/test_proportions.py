@@ -22,6 +22,36 @@ def test_a_proportions_interval_is_scipys_wilson_interval(successes, trials):
     assert covered(got, got.estimate)
 
 
+def coverage(interval, trials: int, shares: np.ndarray, weight: int = 1) -> float:
+    """Return how often the interval covers a share, on average over the shares: exactly, no luck.
+
+    `trials` stand in groups of `weight` that all end alike.
+    """
+    draws = trials // weight
+    hit = np.array(
+        [[covered(interval(weight * k, trials), p) for k in range(draws + 1)] for p in shares]
+    )
+    chance = reference.binom.pmf(np.arange(draws + 1), draws, shares[:, None])
+    return float((chance * hit).sum(axis=1).mean())
+
+
+def of_wald(successes: int, trials: int) -> stats.Interval:
+    share = successes / trials
+    reach = 1.96 * math.sqrt(share * (1 - share) / trials)
+    return stats.Interval(share, share - reach, share + reach, 0.95, trials)
+
+
+def test_wilsons_interval_covers_rare_divergence_and_the_textbooks_does_not():
+    shares = np.linspace(0.02, 0.3, 57)
+    assert coverage(stats.wilson, 20, shares) == pytest.approx(0.95, abs=0.015)  # it comes in steps
+    assert coverage(of_wald, 20, shares) < 0.85
+
+
+def test_trials_that_share_a_seed_break_wilsons_interval():
+    # 20 trials of 4 seeds, whose five learning rates all diverge or all survive: 4 trials in truth.
+    assert coverage(stats.wilson, 20, np.linspace(0.1, 0.9, 81), weight=5) < 0.7
+
+
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 4)])
 def test_an_impossible_count_of_successes_is_refused(successes, trials):
     with pytest.raises(ValueError, match=f"{successes} successes of {trials} trials"):
