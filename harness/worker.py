@@ -114,7 +114,9 @@ def _memory_reason(error: BaseException, wanted: Mapping[str, Any]) -> str:
 
 def _size(amount: float | int) -> str:
     """Return "1.3 GiB": rounded, so that the same lack in every block reads the same."""
-    return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount / 2**20:.0f} MiB"
+    power = min(max(int(amount).bit_length() - 1, 0) // 10, 3)
+    size = amount / 1024**power
+    return f"{size:.{size < 10:d}f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def _memory_advice() -> str:
