@@ -77,6 +77,8 @@ class Drive:
         pending: Gradient | None = None
         losses = []
         for window in windows(batch, self.method.stride):
+            for clip in self.clips:
+                clip.meet(self.model, window)
             gradient, carry = self.method.gradient(self.model, window, carry, hook)
             losses.append(gradient.loss)
             pending = add(pending, gradient)

@@ -140,7 +140,8 @@ def build(trial: Trial, registry: Registry) -> Rig:
     )
     draws = [Draw(trial.sequence_length, trial.batch_size, 0, split) for split in splits]
     refused = next(filter(None, map(task.refuses, draws)), None)
-    reason = refused or method.supports(model) or _hidden_conflict(method, clips)
+    unfit = method.supports(model) or next(filter(None, (c.supports(model) for c in clips)), None)
+    reason = refused or unfit or _hidden_conflict(method, clips)
     if reason is not None:
         raise Skipped(reason)
     return Rig(trial, task, model, method, tuple(clips), device, number)

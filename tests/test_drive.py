@@ -8,8 +8,9 @@ import torch
 from problems import batch_of, flat, gradient_by, model_of
 from torch import Tensor
 
-from harness.contract import Clip, Gradients, State
+from harness.contract import Batch, Clip, Gradients, State
 from harness.drive import Drive, windows
+from harness.model import Model
 from harness.oracle import exact_gradient
 from implementations.gradients.full_bptt import FullBPTT
 from implementations.gradients.truncated_bptt import TruncatedBPTT
@@ -160,3 +161,34 @@ def test_a_parameter_that_a_clip_leaves_out_stays_while_the_others_move() -> Non
     drive.sequence(batch, drive.begin(2, torch.Generator()))
     stays = {name for name, param in model.named_parameters() if torch.equal(param, before[name])}
     assert stays == {"readout.bias"}
+
+
+class Note(Clip):
+    """Writes down what it hears of, in order."""
+
+    uses_hidden = True
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int]] = []
+
+    def meet(self, model: Model, window: Batch) -> None:
+        self.heard.append(("window", window.start))
+
+    def hidden(self, t: int, grads: State) -> State:
+        self.heard.append(("hidden", t))
+        return grads
+
+    def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
+        self.heard.append(("params", -1))
+        return grads
+
+
+def test_a_clip_meets_a_window_before_its_hidden_gradients_and_those_before_the_parameters() -> (
+    None
+):
+    model, batch, note = model_of(), batch_of(3), Note()
+    drive = Drive(model, TruncatedBPTT(2, 2), (note,), "window")
+    drive.sequence(batch, drive.begin(2, torch.Generator()))
+    first = [("window", 0), ("hidden", 1), ("hidden", 0), ("params", -1)]
+    # The last window is one step long and goes back through two.
+    assert note.heard == [*first, ("window", 2), ("hidden", 2), ("hidden", 1), ("params", -1)]

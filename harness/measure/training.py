@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from harness.contract import Clip, Gradient, Gradients, State
+from harness.contract import Batch, Clip, Gradient, Gradients, State
 from harness.drive import filled
-from harness.model import detach
+from harness.model import Model, detach
 from harness.rig import Rig
 from harness.trial import TrainingProtocol
 
@@ -59,6 +59,9 @@ class _Counted(Clip):
         self.uses_hidden = clip.uses_hidden
         self.applied: list[Tensor] = []
         self.changed: list[Tensor] = []
+
+    def meet(self, model: Model, window: Batch) -> None:
+        self.clip.meet(model, window)
 
     def hidden(self, t: int, grads: State) -> State:
         sent = self.clip.hidden(t, grads)
