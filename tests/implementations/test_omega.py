@@ -1,16 +1,18 @@
 """Pascanu's Ω against autograd of the published formula, and what it does to a network."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import torch
 from every_cell import EVERY_CELL, model_with
+from mutants import module_of, mutant
 from problems import batch_of, gradient_by, model_of, relative_error
 from rigs import REGISTRY, rig_of
 from torch import Tensor, nn
 
 from harness.check.probe import Probe
-from harness.contract import Affine, Batch, Cell, GatedCell, Gradients, Local, State
+from harness.contract import Affine, Batch, Cell, Clip, GatedCell, Gradients, Local, State
 from harness.drive import Drive, hook_of
 from harness.measure.training import measure
 from harness.model import Model
@@ -76,22 +78,51 @@ def published(model: Model, batch: Batch) -> tuple[Tensor, Gradients]:
     return omega.detach(), {f"cell.{cell.hidden_map.weight}": found}
 
 
-def added(model: Model, batch: Batch, clip: Omega) -> Gradients:
+def added(model: Model, batch: Batch, clip: Clip) -> Gradients:
     """Return what the clip adds to full BPTT's gradient."""
     plain = gradient_by(FullBPTT(), model, batch)
     pulled = gradient_by(FullBPTT(), model, batch, (clip,))
     return {name: pulled[name] - plain[name] for name in plain}
 
 
+def error(cell: str, length: int, clip: Clip) -> float:
+    """Return how far three times Ω's derivative is from the published one's, relatively."""
+    model, batch = model_with(cell), batch_of(length)
+    _, want = published(model, batch)
+    got = added(model, batch, clip)
+    (name,) = want
+    found = relative_error({name: got.pop(name)}, {name: 3.0 * want[name]})
+    assert not any(grad.any() for grad in got.values())
+    return found
+
+
 @pytest.mark.parametrize("cell", MIXING)
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_it_is_the_direct_derivative_of_the_published_formula(cell: str, length: int) -> None:
-    model, batch = model_with(cell), batch_of(length)
-    _, want = published(model, batch)
-    got = added(model, batch, Omega(alpha=3.0))
-    (name,) = want
-    assert relative_error({name: got.pop(name)}, {name: 3.0 * want[name]}) < ROUNDING
-    assert not any(grad.any() for grad in got.values())
+    assert error(cell, length, Omega(alpha=3.0)) < ROUNDING
+
+
+STEP = "states.append(cell.gate(a, cell.from_hidden(states[-1][0]), states[-1]))"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("2 * (rho - 1) / rho", "2 * (rho - 1)", id="forget to divide by rho"),
+        pytest.param("2 * (rho - 1) / rho", "2 * rho", id="pull towards 0"),
+        pytest.param("passed[0] / size", "before[0] / size", id="the state for the message"),
+        pytest.param(
+            "rho - 1) / rho, 0.0) / size", "rho - 1) / rho, 0.0)", id="in units of the message"
+        ),
+        pytest.param("torch.cat(parts, -1)", "parts[0]", id="the norm of one part"),
+        pytest.param("self.alpha * pull", "pull", id="no alpha"),
+        pytest.param(STEP, "states.append(states[-1])", id="stand still"),
+        pytest.param(".sum(0) / count", ".sum(0)", id="a sum for the mean"),
+    ],
+)
+def test_it_broken_on_purpose_is_another_derivative(right: str, wrong: str, tmp_path: Path) -> None:
+    module = module_of(mutant("clips/omega", right, wrong, tmp_path))
+    assert error("lstm", 7, module.Omega(alpha=3.0)) > 1e-3
 
 
 def test_the_derivative_holds_the_units_own_fixed() -> None:
