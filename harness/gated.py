@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.contract import GatedCell, Gradients, Hook, Local, State
+from harness.contract import GatedCell, Gradients, Hook, Local, Shape, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,13 @@ def jacobian(cell: GatedCell, local: Local) -> Float[Tensor, "*N S S"]:
         through = torch.einsum("...pki,kij->...pij", local.by_hidden, weight)
         parts = torch.cat([parts[..., :1, :, :] + through.unsqueeze(-3), parts[..., 1:, :, :]], -3)
     return parts.movedim(-2, -3).flatten(-4, -3).flatten(-2)
+
+
+def jacobian_flops(shape: Shape) -> float:
+    """Return the FLOPs of `jacobian` for one step of one sequence: one block is no product."""
+    if not shape.mixing or shape.gates == 1:
+        return 0.0
+    return 2.0 * shape.parts * shape.gates * shape.hidden_size**2
 
 
 def _through(message: State, factors: Tensor) -> Tensor:

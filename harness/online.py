@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from harness.contract import Batch, Gradient, Gradients, State
+from harness.contract import Batch, Gradient, Gradients, Shape, State
 from harness.drive import add
 
 
@@ -26,6 +26,17 @@ class Carrying(Protocol):
 
 C = TypeVar("C", bound=Carrying)
 AtOutput = Callable[[Tensor, Tensor, Tensor], tuple[Gradient, Tensor]]
+
+
+def kept_bytes(shape: Shape, carried: float) -> float:
+    """Return what is held where an error is taken, if `carried` numbers say what depends on what.
+
+    Those are there twice, before the first step and after the last one, and so is the state; with
+    the error of the step before and the gradient so far.
+    """
+    error = shape.batch_size * shape.hidden_size
+    numbers = 2.0 * carried + error + shape.parameters
+    return numbers * shape.item_bytes + 2 * shape.state_bytes
 
 
 @torch.no_grad()

@@ -95,6 +95,8 @@ class Rig:
             saved_fused=cell.saved_fused,
             parameters=sum(param.numel() for param in self.model.parameters()),
             item_bytes=self.dtype.itemsize,
+            summed=isinstance(cell, GatedCell) and (cell.summed or cell.hidden_map is None),
+            own=len(cell.own) if isinstance(cell, GatedCell) else 0,
             mixing=not isinstance(cell, GatedCell) or cell.hidden_map is not None,
         )
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.contract import Affine, Cell, Cost, GatedCell, Gradients, Local, Shape, State
+from harness.contract import Affine, Cell, GatedCell, Gradients, Local, Shape, State
 
 Decay = Callable[[GatedCell, Local], Tensor]  # D, (B, p, q, H)
 
@@ -49,21 +49,9 @@ def cell_weights(shape: Shape) -> int:
     return shape.parameters - shape.output_size * (shape.hidden_size + 1)
 
 
-def cost(shape: Shape) -> Cost:
-    """Return what a trace costs: its update is no matrix product, the credit along it is one.
-
-    Held are the trace before the first step and the last one, with their states, the last error
-    and the gradient so far.
-    """
-    error = shape.batch_size * shape.hidden_size
-    return Cost(
-        flops=shape.forward_flops
-        + 2 * shape.readout_flops
-        + 2.0 * shape.length * shape.batch_size * cell_weights(shape),
-        kept_bytes=(2.0 * numbers(shape) + shape.parameters + error) * shape.item_bytes
-        + 2 * shape.state_bytes,
-        sequential_depth=shape.length,
-    )
+def credit_flops(shape: Shape) -> float:
+    """Return the FLOPs of the credit along the trace: its update is no matrix product."""
+    return 2.0 * shape.length * shape.batch_size * cell_weights(shape)
 
 
 def begin(cell: GatedCell, state: State) -> Carried:
@@ -115,23 +103,23 @@ def entries(affine: Affine, into: Float[Tensor, "B i"]) -> Float[Tensor, "B j"]:
     return into if affine.bias is None else torch.cat([into, torch.ones_like(into[:, :1])], 1)
 
 
-def named(cell: GatedCell, columns: Float[Tensor, "H C"]) -> Gradients:
+def named(cell: GatedCell, columns: Float[Tensor, "*N H C"]) -> Gradients:
     """Return what stands in the columns of all units, named as the model names parameters."""
-    by_input, *others = torch.split(columns, _widths(cell), 1)
+    by_input, *others = torch.split(columns, _widths(cell), -1)
     found = rows(cell.input_map, _blocks(cell, by_input))
     if cell.hidden_map is not None:
         found |= rows(cell.hidden_map, _blocks(cell, others[0]))
     if cell.own:
-        own = zip(cell.own, others[-1].T, strict=True)
+        own = zip(cell.own, others[-1].unbind(-1), strict=True)
         found |= {f"cell.{name}": grad for name, grad in own}
     return found
 
 
-def rows(affine: Affine, found: Float[Tensor, "kH j"]) -> Gradients:
+def rows(affine: Affine, found: Float[Tensor, "*N kH j"]) -> Gradients:
     """Return the gradient of a map's weight, and of its bias, from that of its rows."""
     if affine.bias is None:
         return {f"cell.{affine.weight}": found}
-    return {f"cell.{affine.weight}": found[:, :-1], f"cell.{affine.bias}": found[:, -1]}
+    return {f"cell.{affine.weight}": found[..., :-1], f"cell.{affine.bias}": found[..., -1]}
 
 
 def _widths(cell: GatedCell) -> list[int]:
@@ -147,6 +135,7 @@ def _outer(by_map: Float[Tensor, "B p k H"], into: Float[Tensor, "B j"]) -> Tens
     return (by_map.mT.unsqueeze(-1) * into[:, None, None, None]).flatten(-2)
 
 
-def _blocks(cell: GatedCell, columns: Float[Tensor, "H kj"]) -> Float[Tensor, "kH j"]:
+def _blocks(cell: GatedCell, columns: Float[Tensor, "*N H kj"]) -> Float[Tensor, "*N kH j"]:
     """Return a unit's columns as rows of the map, block after block."""
-    return columns.view(len(columns), cell.gates, -1).transpose(0, 1).flatten(0, 1)
+    blocks = columns.reshape(*columns.shape[:-1], cell.gates, -1)  # (..., H, k, j)
+    return blocks.movedim(-2, -3).flatten(-3, -2)

@@ -72,6 +72,7 @@ class GatedCell(Cell):
     input_map: ClassVar[Affine]
     hidden_map: ClassVar[Affine | None]  # None: units do not see one another
     own: ClassVar[tuple[str, ...]] = ()  # names of (H,) parameters that gate itself uses
+    summed: ClassVar[bool] = False  # a and u act through a + u alone: by_hidden is by_input
     linear: ClassVar[bool] = False  # the new state is affine in the old one, whatever x is
 
     @abstractmethod

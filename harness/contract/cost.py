@@ -20,6 +20,8 @@ class Shape:
     saved_fused: float  # the least that a fused kernel has to keep for one step
     parameters: int  # P
     item_bytes: int  # bytes of one number
+    summed: bool = False  # W_x x and W_h h act through their sum alone
+    own: int = 0  # parameters of each unit's own, beside the maps'
     mixing: bool = True  # units see one another: a block holds (H, H) weights beside (H, I)
 
     @property

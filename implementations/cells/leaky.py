@@ -24,6 +24,7 @@ class Leaky(GatedCell):
     saved_step = 2.0
     input_map = Affine("input.weight", "input.bias")
     hidden_map = Affine("recurrent.weight", None)
+    summed = True
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class LSTM(GatedCell):
     saved_fused = 7.0
     input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
     hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
+    summed = True
 
     def __init__(
         self,

@@ -44,7 +44,11 @@ class SnAp1(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return the trace's cost: its update is no matrix product, its use is one."""
-        return trace.cost(shape)
+        return Cost(
+            flops=shape.forward_flops + 2 * shape.readout_flops + trace.credit_flops(shape),
+            kept_bytes=online.kept_bytes(shape, trace.numbers(shape)),
+            sequential_depth=shape.length,
+        )
 
     def begin(self, model: Model, batch_size: int, generator: torch.Generator) -> trace.Carried:
         """Return the zero state, which nothing has influenced."""
