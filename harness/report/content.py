@@ -10,7 +10,19 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from harness.forecast.expected import Expected
-from harness.report import evidence, figures, foretold, noise, pairs, scaling, tables, trust
+from harness.report import (
+    evidence,
+    figures,
+    foretold,
+    noise,
+    pairs,
+    savings,
+    scaling,
+    tables,
+    theory,
+    tradeoff,
+    trust,
+)
 from harness.report.columns import Table
 from harness.report.figures.canvas import Drawing
 from harness.report.metrics import frame
@@ -85,6 +97,10 @@ def _sections(
     drawings = figures.draw(rows, records)
     behind = {table.key: table for table in evidence.tables(rows)} if len(rows) else {}
     behind |= {table.key: table for table in scaling.tables(rows)} if len(rows) else {}
+    if len(rows):
+        paid = tradeoff.table(tradeoff.points(rows), rows)
+        for table in (theory.table(rows), savings.table(rows), paid):
+            behind[table.key] = table
     behind["answer"] = tables.answer_table(found, rows)
     behind["noise"], behind["copies"] = noise.weakest(rows), noise.bands(rows)
     behind["failures"], behind["estimate"] = trust.failures(rows), estimates
@@ -100,8 +116,8 @@ def _sections(
     )
 
 
-SPEED = ("speed", "scaling", "crossings", "profile-time")
-MEMORY = ("memory", "profile-memory")
+SPEED = ("speed", "theory", "scaling", "crossings", "profile-time")
+MEMORY = ("memory", "savings", "profile-memory")
 _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("answer", "Which one should I use?", ("answer",), "Nothing was measured to compare."),
     ("speed", "How does time grow with the sequence?", SPEED, "No speed trial is done."),
@@ -109,6 +125,7 @@ _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("memory", "What fits in memory?", MEMORY, "No memory trial is done."),
     ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
     ("learning", "Which one still learns?", ("training",), "No training trial is done."),
+    ("tradeoff", "What do I pay?", ("tradeoff",), "Time, memory and gradient are not all known."),
     ("noise", "Which numbers are weak?", ("noise", "copies"), "There is no time ratio to doubt."),
     ("failures", "What did not run, and what helps?", ("failures",), "Nothing: no trial failed."),
     ("estimate", "How true was the estimate?", ("estimate",), "No estimate was kept."),

@@ -124,10 +124,9 @@ def _made(
     frame: pd.DataFrame,
 ) -> Table:
     """Return the table in the report's order, headed by what tells its rows apart."""
-    telling = pairs.varying(frame)
-    where = axes([*(name for name in pairs.SETTING if name in telling), "sequence_length"])
-    whole = (*where, word("implementation"), *columns)
-    return Table(key, title, note, _ordered(data, frame), whole, len(where))
+    heads = pairs.heads(frame, pairs.POINT)
+    whole = (*axes(heads), word("implementation"), *columns)
+    return Table(key, title, note, pairs.ordered(data, frame, pairs.POINT), whole, len(heads))
 
 
 def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -141,13 +140,6 @@ def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def _ranged(table: pd.DataFrame, key: str) -> pd.DataFrame:
     names = {"estimate": key, "low": f"{key}_low", "high": f"{key}_high", "count": "blocks"}
     return table.rename(columns=names)
-
-
-def _ordered(data: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by setting and length, implementations in the report's order."""
-    rank = {name: place for place, name in enumerate(pairs.series_order(frame))}
-    ranked = data.assign(_rank=data["implementation"].map(rank))
-    return ranked.sort_values([*pairs.POINT, "_rank"]).drop(columns="_rank").reset_index(drop=True)
 
 
 def _theory_text(row: Row) -> str:

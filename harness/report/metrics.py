@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from harness.report.kinds import kinds
 from harness.report.units import BYTES, COSINE, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
 from harness.stats import median_interval
 from harness.trial import Record, Trial
@@ -52,6 +53,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("noise", "noise", SHARE, "lower"),  # half the median's interval, over the median
     Metric("load_before", "load before", PLAIN),
     Metric("theory_flops", "theory: work", FLOPS),
+    Metric("theory_depth", "theory: steps in sequence", COUNT),
     Metric("static_bytes", "static", BYTES, "lower"),
     Metric("batch_bytes", "batch", BYTES, "lower"),
     Metric("kept_bytes", "kept for backward", BYTES, "lower"),
@@ -115,6 +117,7 @@ IDENTITY = [
     "node",
 ]
 WORDS = [
+    "kind",  # of the implementation, by all of its claims
     "claim",
     "agrees",
     "verdict",
@@ -134,6 +137,7 @@ def frame(records: Sequence[Record], results: str = "") -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     sizes = ("sequence_length", "hidden_size", "batch_size", "threads", "block", "replica")
     whole = dict.fromkeys(sizes, int)
+    table["kind"] = table["implementation"].map(kinds(table))
     return table.astype({**dict.fromkeys(BY_KEY, float), **whole, "baseline": bool}).copy()
 
 
@@ -188,6 +192,7 @@ def _speed(values: Values, trial: Trial) -> Row:
         "noise": _noise(values.get("sample_seconds")),
         "load_before": _float(values.get("load_before")),
         "theory_flops": _theory(values, "flops"),
+        "theory_depth": _theory(values, "sequential_depth"),
         "flags": "; ".join(values.get("flags") or ()),
         "stop_reason": values.get("stop_reason"),
         **{f"{name}_seconds": _float(phases.get(name)) for name in PHASES},

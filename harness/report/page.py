@@ -149,7 +149,7 @@ def _policy(style: str, script: str) -> str:
 
 def _swatches(frame: pd.DataFrame) -> dict[str, str]:
     baselines = sorted(set(frame.loc[frame["baseline"], "implementation"]))
-    worn = styles(pairs.series_order(frame), baselines)
+    worn = styles(pairs.series_order(frame), baselines, pairs.kind_of(frame))
     names = {colour.light: colour.name for colour in COLOURS}
     return {series: names[style.colour] for series, style in worn.items()}
 

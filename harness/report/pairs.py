@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harness import stats
+from harness.report.kinds import RANK, is_crowded
 
 SETTING = [
     "results",
@@ -34,7 +35,9 @@ SETTING = [
 POINT = [*SETTING, "sequence_length"]
 PLACE = ["results", "node", "device"]  # what has one A/A band
 ESTIMATE = ["estimate", "low", "high", "confidence", "count"]
-SELF_EVIDENT = frozenset({"results", "node", "device", "dtype", "cell", "task", "optimizer"})
+SELF_EVIDENT = frozenset(
+    {"results", "node", "device", "dtype", "cell", "task", "optimizer", "kind"}
+)
 SYMBOLS = {"sequence_length": "T", "hidden_size": "H", "batch_size": "B"}
 
 
@@ -111,6 +114,11 @@ def groups(
         yield dict(zip(columns, values, strict=True)), group
 
 
+def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain data."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
 def at(table: pd.DataFrame, named: Mapping[str, Any]) -> pd.DataFrame:
     """Return the rows in which every named column has the given value."""
     kept = np.ones(len(table), dtype=bool)
@@ -126,17 +134,41 @@ def longest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def series_order(frame: pd.DataFrame) -> list[str]:
-    """Return the implementations, the baseline first, numbers in their names by size."""
+    """Return the implementations: the baseline first, then by kind, numbers in names by size."""
     baselines = set(frame.loc[frame["baseline"], "implementation"])
-    names = set(frame["implementation"])
-    return sorted(names, key=lambda name: (name not in baselines, natural(name)))
+    own = kind_of(frame)
+    return sorted(own, key=lambda name: (name not in baselines, RANK[own[name]], natural(name)))
+
+
+def kind_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return each implementation's kind; of several sources the first."""
+    first = frame.drop_duplicates("implementation")
+    return dict(zip(first["implementation"], first["kind"], strict=True))
+
+
+def ordered(table: pd.DataFrame, frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the rows by `by` and then in the report's order of series, each with its kind."""
+    rank = {name: place for place, name in enumerate(series_order(frame))}
+    names = table["implementation"]
+    ranked = table.assign(kind=names.map(kind_of(frame)), _rank=names.map(rank))
+    return ranked.sort_values([*by, "_rank"]).drop(columns="_rank").reset_index(drop=True)
+
+
+def heads(frame: pd.DataFrame, among: Iterable[str]) -> list[str]:
+    """Return the columns that head groups of rows: what tells rows apart, and T where asked for.
+
+    Last the kind, where there are too many series to read without it.
+    """
+    telling = varying(frame)
+    others = set(frame.loc[~frame["baseline"], "implementation"])
+    kind = ["kind"] if is_crowded(others, kind_of(frame)) else []
+    return [*(name for name in among if name in telling or name == "sequence_length"), *kind]
 
 
 def settings(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return every setting of the frame, in a fixed order."""
-    unique = frame[SETTING].drop_duplicates().to_dict("records")
-    plain = [{str(name): value for name, value in row.items()} for row in unique]
-    return sorted(plain, key=lambda row: [natural(str(value)) for value in row.values()])
+    unique = plain(frame[SETTING].drop_duplicates())
+    return sorted(unique, key=lambda row: [natural(str(value)) for value in row.values()])
 
 
 def varying(frame: pd.DataFrame, among: Iterable[str] = SETTING) -> list[str]:

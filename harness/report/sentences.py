@@ -12,6 +12,7 @@ from harness.report.units import BYTES, RATIO, number
 
 BLOCKS_FOR_A_VERDICT = 6  # an exact 95 % interval needs them (MEASURING)
 SAME_MEMORY = 1.01  # within 1 %, two methods need the same
+MOST_NAMED = 6  # in a sentence; the table has all
 Rows = Sequence[dict[str, Any]]
 
 
@@ -34,6 +35,8 @@ def _time(rows: Rows, margin: float) -> str:
     if any(row["confidence"] < stats.CONFIDENCE for row in timed):
         ordered = sorted(timed, key=lambda row: float(row["time_ratio"]))
         seen = [f"{row['implementation']} {RATIO.text(row['time_ratio'])}" for row in ordered]
+        if len(seen) > MOST_NAMED:
+            seen[MOST_NAMED - 1 :] = [f"{len(seen) - MOST_NAMED + 1} that take longer"]
         return (
             f"no verdict on time, as {_blocks(timed)} too few ({BLOCKS_FOR_A_VERDICT} are"
             f" needed); seen so far, against {base}: {', '.join(seen)}"
@@ -65,11 +68,12 @@ def _fastest(timed: Rows, base: str, margin: float) -> str:
 
 
 def _bias(rows: Rows) -> str:
-    biased = [
-        f"{row['implementation']} {_cosine(row['cosine'])}"
-        for row in rows
-        if row["claim"] == "biased" and math.isfinite(row["cosine"])
-    ]
+    known = [row for row in rows if row["claim"] == "biased" and math.isfinite(row["cosine"])]
+    biased = [f"{row['implementation']} {_cosine(row['cosine'])}" for row in known]
+    if len(known) > MOST_NAMED:
+        low, high = (end(known, key=lambda row: float(row["cosine"])) for end in (min, max))
+        ends = [f"{row['implementation']} {_cosine(row['cosine'])}" for row in (low, high)]
+        biased = [f"{len(known)} from {' to '.join(ends)}"]
     return f"not the exact gradient, by cosine: {', '.join(biased)}" if biased else ""
 
 

@@ -70,9 +70,9 @@ def references(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
     """Return the answer's rows as a table."""
-    where = axes([*_telling(frame), "sequence_length"])
+    heads = [*_telling(frame), "sequence_length", *pairs.heads(frame, [])]
     columns = (
-        *where,
+        *axes(heads),
         word("implementation"),
         Column("time ratio", _time_text),
         *([word("verdict")] if _judged(found.rows) else []),
@@ -88,7 +88,7 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         f" {BLOCKS_FOR_A_VERDICT} blocks{_allowing(found.rows)}."
         " Memory and gradients are exact and need no interval."
     )
-    return Table("answer", "Which one should I use?", text, found.rows, columns, len(where))
+    return Table("answer", "Which one should I use?", text, found.rows, columns, len(heads))
 
 
 def share_of(key: str, heading: str) -> Column:
@@ -139,6 +139,7 @@ def _row(frame: pd.DataFrame, name: str, point: Row) -> dict[str, Any]:
         "implementation": name,
         "baseline": bool(mine["baseline"].any()),
         "clips": mine["clips"].iloc[0],
+        "kind": mine["kind"].iloc[0],
         "claim": claims[0] if claims else None,
         "agrees": agreement(list(done["agrees"])),
         **{str(key): float(value) for key, value in numbers.items()},
@@ -224,6 +225,7 @@ def _relative_memory(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 _COLUMNS = [
     *pairs.POINT,
     "implementation",
+    "kind",
     "baseline",
     "time_ratio",
     "time_ratio_low",

@@ -55,7 +55,7 @@ def test_no_two_colours_share_a_light_value():
 
 
 def test_sixteen_series_are_told_apart_without_colour():
-    worn = styles([str(i) for i in range(17)], ["0"])
+    worn = styles([str(i) for i in range(17)], ["0"], dict.fromkeys(map(str, range(17)), "exact"))
     assert len({(style.marker, style.dashes) for style in worn.values()}) == 17
 
 
@@ -68,6 +68,7 @@ def test_every_measurement_has_its_figures():
         "floor-ratio",
         "phases",
         "peak-memory",
+        "kept-memory",
         "lag-profile",
         "gradient-error",
         "cosine",
@@ -77,6 +78,7 @@ def test_every_measurement_has_its_figures():
         "gradient-norm",
         "score",
         "loss",
+        "tradeoff",
     ]
 
 
@@ -90,9 +92,10 @@ def test_no_records_give_no_figure():
 
 
 def test_a_figure_asks_and_answers_in_words():
-    (drawing,) = draw(fake.records(replace(SMALL, measurements=("memory",)))).values()
-    assert drawing.title.endswith("?")
-    assert drawing.finding.startswith("At the longest T: truncated_bptt(16,16) ")
+    drawn = draw(fake.records(replace(SMALL, measurements=("memory",))))
+    assert [drawing.title[-1] for drawing in drawn.values()] == ["?", "?"]
+    found = drawn["peak-memory"].finding
+    assert found.startswith("At the longest T: truncated_bptt(16,16) ")
 
 
 @pytest.mark.parametrize("key", ["time-ratio", "seconds-per-step", "floor-ratio", "peak-memory"])

@@ -6,8 +6,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.report.figures import canvas, learning, lines, memory, speed, stability, truncation
+from harness.report.figures import (
+    canvas,
+    learning,
+    memory,
+    phases,
+    speed,
+    stability,
+    tradeoff,
+    truncation,
+)
 from harness.report.figures.canvas import Drawing
+from harness.report.figures.scene import scene
 from harness.trial import Record
 
 
@@ -15,13 +25,15 @@ def draw(frame: pd.DataFrame, records: Sequence[Record]) -> tuple[Drawing, ...]:
     """Return the figures that have something to show; the frame's index points into `records`."""
     if frame.empty:
         return ()
-    on = lines.scene(frame)
+    on = scene(frame)
     with canvas.styled():
         made = [
             *speed.draw(frame, on),
+            *phases.draw(frame, on),
             *memory.draw(frame, on),
             *stability.draw(frame, records, on),
             *truncation.draw(frame, records, on),
             *learning.draw(frame, records, on),
+            *tradeoff.draw(frame, on),
         ]
     return tuple(drawing for drawing in made if drawing is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +15,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -89,8 +90,12 @@ def panels(
     columns: int = 2,
     left: float = LEFT,
     inside: float = PANEL_HEIGHT,
+    beside: float = 0.0,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one pair of axes a title, in rows, below room for the legend."""
+    """Return a figure with one pair of axes a title, in rows, below room for the legend.
+
+    `beside` is the room, in inches, that each leaves to its right for the names of lines.
+    """
     columns = min(columns, len(titles))
     rows = math.ceil(len(titles) / columns)
     row_height = (TITLE if any(titles) else TOP) + inside + BOTTOM
@@ -100,12 +105,12 @@ def panels(
     axes = []
     for place, title in enumerate(titles):
         row, column = divmod(place, columns)
-        x = left + column * (width + GAP)
+        x = left + column * (width + GAP)  # the room beside it included
         y = (rows - 1 - row) * row_height + BOTTOM
-        ax = figure.add_axes((x / WIDTH, y / height, width / WIDTH, inside / height))
+        ax = figure.add_axes((x / WIDTH, y / height, (width - beside) / WIDTH, inside / height))
         ax.set_title(title, y=1.0, pad=6)  # places given outright: no layout to compute
         ax.xaxis.set_label_coords(0.5, -0.3 / inside)
-        ax.yaxis.set_label_coords(-0.58 / width, 0.5)
+        ax.yaxis.set_label_coords(-0.58 / (width - beside), 0.5)
         axes.append(ax)
     return figure, axes
 
@@ -146,23 +151,39 @@ def length_axis(ax: Axes, lengths: Sequence[int]) -> None:
 
 def value_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> None:
     """Make y speak in `unit`: logarithmic where the values span more than a factor of 4."""
+    ax.set_ylabel(label)
+    _speak(ax.yaxis, ax.set_yscale, ax.set_ylim, values, unit)
+
+
+def cost_axis(ax: Axes, values: Sequence[float], unit: Unit, label: str) -> None:
+    """Make x speak in `unit`, as `value_axis` makes y."""
+    ax.set_xlabel(label)
+    _speak(ax.xaxis, ax.set_xscale, ax.set_xlim, values, unit)
+
+
+def _speak(
+    axis: Axis,
+    scale: Callable[[str], object],
+    limit: Callable[[float, float], object],
+    values: Sequence[float],
+    unit: Unit,
+) -> None:
     known = [value for value in values if math.isfinite(value)]
     nothing = 0.0
-    ax.set_ylabel(label)
     if known and min(known) > 0 and max(known) / min(known) > LOG_FROM:
         low, high = min(known), max(known)
         room = (high / low) ** 0.08
-        ax.set_yscale("log")
-        ax.set_ylim(low / room, high * room)
-        ax.yaxis.set_major_locator(FixedLocator(log_ticks(low / room, high * room, unit)))
-        ax.yaxis.set_minor_locator(NullLocator())
+        scale("log")
+        limit(low / room, high * room)
+        axis.set_major_locator(FixedLocator(log_ticks(low / room, high * room, unit)))
+        axis.set_minor_locator(NullLocator())
     elif known:
         low, high = min(known), max(known)
         room = max(0.1 * (high - low), NARROWEST * abs(high)) or 1.0
-        ax.set_ylim(low - room, high + room)
-        ax.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
+        limit(low - room, high + room)
+        axis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
         nothing = 1e-9 * max(abs(low), abs(high))  # what is left of a tick at zero
-    ax.yaxis.set_major_formatter(
+    axis.set_major_formatter(
         FuncFormatter(lambda value, _: unit.tick(_tidy(value) if abs(value) > nothing else 0.0))
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.report import pairs
-from harness.report.figures import canvas, lines
-from harness.report.figures.lines import Scene
+from harness.report.figures import canvas, labels, lines
+from harness.report.figures.labels import End
 from harness.report.figures.palette import MUTED, Style
+from harness.report.figures.scene import Panel, Scene
 from harness.trial import Record
 
 THICK, THIN = 2.4, 1.0  # points
@@ -62,31 +62,42 @@ def table(known: pd.DataFrame, records: Sequence[Record], x: str, y: str) -> pd.
 
 def figure(
     found: pd.DataFrame, on: Scene, x_label: str, notes: Sequence[Note] = ()
-) -> tuple[Figure, list[dict[str, Any]]] | None:
-    """Return the figure with room for a legend of series and notes, and its panels' settings."""
-    shown = [setting for setting in on.settings if len(pairs.at(found, setting))]
+) -> tuple[Figure, list[Panel]] | None:
+    """Return the figure with room for the names of series and notes, and its panels."""
+    shown = on.panels(found)
     if not shown:
         return None
     names = _named(found, on)
-    _, rows = canvas.legend_shape([*names, *(note.label for note in notes)])
-    longest = [int(pairs.at(found, setting)["sequence_length"].max()) for setting in shown]
-    titles = [f"{on.panel_title(row)} · T={t:,}" for row, t in zip(shown, longest, strict=True)]
-    made, axes = canvas.panels(titles, rows)
-    for ax, setting in zip(axes, shown, strict=True):
-        for place, name in enumerate(names):
-            mine = pairs.at(found, {**setting, "implementation": name}).sort_values("x")
-            _curve(ax, mine, on.styles[name], THICK - (THICK - THIN) * place / len(names))
+    longest = [int(panel.of(found)["sequence_length"].max()) for panel in shown]
+    titles = [f"{panel.title} · T={t:,}" for panel, t in zip(shown, longest, strict=True)]
+    words = [note.label for note in notes] if on.crowded else [*names, *(n.label for n in notes)]
+    _, rows = canvas.legend_shape(words) if words else (0, 0)
+    made, axes = canvas.panels(titles, rows, beside=labels.width(names) if on.crowded else 0.0)
+    for ax, panel in zip(axes, shown, strict=True):
+        drawn = [name for name in names if name in panel.names]
+        for place, name in enumerate(drawn):
+            mine = pairs.at(found, {**panel.setting, "implementation": name}).sort_values("x")
+            _curve(ax, mine, on.styles[name], THICK - (THICK - THIN) * place / len(drawn))
         canvas.count_axis(ax, x_label)
     return made, shown
 
 
 def legend(made: Figure, found: pd.DataFrame, on: Scene, notes: Sequence[Note] = ()) -> None:
-    """Name the series, and the notes that were drawn."""
-    names = _named(found, on)
-    labels = [*names, *(note.label for note in notes)]
+    """Name the series, where they have room beside the panels, and the notes that were drawn."""
+    names = [] if on.crowded else _named(found, on)
+    words = [*names, *(note.label for note in notes)]
     handles = [lines.legend_key(on.styles[name], marker=False) for name in names]
-    columns, _ = canvas.legend_shape(labels)
-    canvas.legend(made, [*handles, *(note.key() for note in notes)], labels, columns)
+    columns, _ = canvas.legend_shape(words)
+    canvas.legend(made, [*handles, *(note.key() for note in notes)], words, columns)
+
+
+def name_ends(ax: Axes, here: pd.DataFrame, on: Scene) -> None:
+    """Name the curves at their ends, where the legend does not; the axes must be scaled."""
+    if not on.crowded or here.empty:
+        return
+    last = here.sort_values("x").groupby("implementation", as_index=False).last()
+    ends = zip(last["implementation"], last["x"], last["estimate"], strict=True)
+    labels.beside(ax, [End(x, y, str(name), on.styles[name].colour) for name, x, y in ends])
 
 
 def bands(ax: Axes, found: pd.DataFrame, on: Scene) -> None:

@@ -12,7 +12,7 @@ from harness.report import captions, pairs
 from harness.report.figures import canvas, curves
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.curves import CURVE, Note
-from harness.report.figures.lines import Scene
+from harness.report.figures.scene import Scene
 from harness.report.metrics import BY_KEY
 from harness.report.sentences import listed
 from harness.report.units import PLAIN
@@ -39,10 +39,12 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         return None
     figure, shown = drawn
     seen = set()
-    for ax, setting in zip(figure.axes, shown, strict=True):
-        curves.bands(ax, pairs.at(table, setting), on)
-        here = pairs.longest(pairs.at(known, setting))
-        _scale(ax, pairs.at(table, setting), list(here["trivial_score"].dropna()), _name(here))
+    for ax, panel in zip(figure.axes, shown, strict=True):
+        mine = panel.of(table)
+        curves.bands(ax, mine, on)
+        here = pairs.longest(panel.of(known))
+        _scale(ax, mine, list(here["trivial_score"].dropna()), _name(here))
+        curves.name_ends(ax, mine, on)
         low, high = sorted(ax.get_ylim())
         for note, level in ((TRIVIAL, "trivial_score"), (SOLVED, "solved_score")):
             if low <= here[level].median() <= high and note.draw(ax, here[level].median()):
@@ -64,9 +66,10 @@ def _loss(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing 
     if drawn is None:
         return None
     figure, shown = drawn
-    for ax, setting in zip(figure.axes, shown, strict=True):
-        curves.bands(ax, pairs.at(table, setting), on)
-        _scale(ax, pairs.at(table, setting), [], "training loss")
+    for ax, panel in zip(figure.axes, shown, strict=True):
+        curves.bands(ax, panel.of(table), on)
+        _scale(ax, panel.of(table), [], "training loss")
+        curves.name_ends(ax, panel.of(table), on)
     curves.legend(figure, table, on)
     caption = "Training loss, one batch a point: the median over blocks, with its range as a band."
     found = _ends(table, on)
@@ -86,16 +89,17 @@ def _norms(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         return None
     figure, shown = drawn
     bounds = 0
-    for ax, setting in zip(figure.axes, shown, strict=True):
-        cut = pairs.at(after, setting)
+    for ax, panel in zip(figure.axes, shown, strict=True):
+        cut = panel.of(after)
         for name, mine in cut.groupby("implementation"):
             colour = on.styles[str(name)].colour
             ax.plot(mine["x"], mine["estimate"], color=colour, linewidth=0.9, alpha=0.5)
-            trained = pairs.longest(pairs.at(known, {**setting, "implementation": name}))
+            trained = pairs.longest(pairs.at(known, {**panel.setting, "implementation": name}))
             if (trained["clipped_share"] > 0).any():  # else its longest is no bound
                 bounds += replace(PASSED, colour=colour).draw(ax, float(mine["high"].max()))
-        norms = [*pairs.at(before, setting)["estimate"], *cut["estimate"]]
+        norms = [*panel.of(before)["estimate"], *cut["estimate"]]
         canvas.value_axis(ax, norms, PLAIN, "gradient norm")
+        curves.name_ends(ax, panel.of(before), on)
     curves.legend(figure, before, on, [PASSED] if bounds else [])
     caption = (
         "Norm of the gradient at each update before the clip, the median over blocks; fainter, what"

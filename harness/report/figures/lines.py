@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,67 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.report import pairs
-from harness.report.figures import canvas
-from harness.report.figures.palette import INK, Style, styles
+from harness.report.figures import canvas, labels
+from harness.report.figures.labels import End
+from harness.report.figures.palette import INK, Style
+from harness.report.figures.scene import Panel, Scene
 from harness.report.sentences import listed
 from harness.report.units import Unit
 
 _ENDS = ("estimate", "low", "high")
 DODGE = 0.035  # octaves between neighbours, so that equal values do not hide one another
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What all figures of a report share: who is drawn how, and which settings get a panel."""
-
-    series: tuple[str, ...]
-    baselines: tuple[str, ...]
-    styles: dict[str, Style]
-    settings: tuple[dict[str, Any], ...]  # the panels, no more than a reader compares
-    left_out: int  # settings without a panel
-    telling: tuple[str, ...]  # the columns that tell settings apart
-
-    def panel_title(self, setting: dict[str, Any]) -> str:
-        """Return "lstm · adding"."""
-        return pairs.describe(setting, self.telling)
-
-    def remark(self) -> str:
-        """Return what a caption must add where not every setting has a panel."""
-        if not self.left_out:
-            return ""
-        return f" {self.left_out} more settings are in the tables."
-
-
-def scene(frame: pd.DataFrame) -> Scene:
-    """Return the scene for a report: the largest sizes of each machine, device, cell and task."""
-    series = pairs.series_order(frame)
-    baselines = sorted(set(frame.loc[frame["baseline"], "implementation"]))
-    every = pairs.settings(frame)
-    largest: dict[tuple[str, ...], dict[str, Any]] = {}
-    for setting in sorted(every, key=lambda row: (row["hidden_size"], row["batch_size"])):
-        place = tuple(str(setting[name]) for name in ("results", "node", "device", "cell", "task"))
-        largest[place] = setting
-    chosen = _spread([setting for setting in every if setting in largest.values()])
-    return Scene(
-        tuple(series),
-        tuple(baselines),
-        styles(series, baselines),
-        tuple(chosen),
-        len(every) - len(chosen),
-        tuple(pairs.varying(frame)),
-    )
-
-
-def _spread(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return as many settings as have room, in turn from every machine, device and cell."""
-    seen: Counter[tuple[str, ...]] = Counter()
-    turns = []
-    for place, setting in enumerate(settings):
-        group = tuple(str(setting[name]) for name in ("results", "node", "device", "cell"))
-        seen[group] += 1
-        turns.append((seen[group], place))
-    kept = sorted(place for _, place in sorted(turns)[: canvas.MOST_PANELS])
-    return [settings[place] for place in kept]
 
 
 def over_length(
@@ -88,26 +33,50 @@ def over_length(
 
     `reference` labels a line at 1: what a ratio is against. The axis has room for `beside`.
     """
-    shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
-    if not shown:
+    panels = on.panels(table)
+    if not panels:
         return None
-    names = [name for name in on.series if name in set(table["implementation"])]
-    labels = [*([reference] if reference else []), *names]
-    columns, rows = canvas.legend_shape(labels)
-    figure, axes = canvas.panels([on.panel_title(setting) for setting in shown], rows)
-    drawn = [pairs.at(table, setting) for setting in shown]
+    figure, axes = layout(panels, table, on, [reference] if reference else [])
+    drawn = [panel.of(table) for panel in panels]
     ends = [*beside, *(value for part in drawn for name in _ENDS for value in part[name])]
-    for ax, part in zip(axes, drawn, strict=True):
+    for ax, panel, part in zip(axes, panels, drawn, strict=True):
+        names = [name for name in panel.names if name in set(part["implementation"])]
         _panel(ax, part, names, on)
         canvas.length_axis(ax, [int(length) for length in part["sequence_length"]])
         canvas.value_axis(ax, [*ends, 1.0] if reference else ends, unit, label)  # one scale for all
         if reference:
             ax.axhline(1.0, color=INK.light, linewidth=1.0, zorder=1.5)
-    handles = [legend_key(on.styles[name]) for name in names]
-    if reference:
-        handles.insert(0, Line2D([], [], color=INK.light, linewidth=1.0))
-    canvas.legend(figure, handles, labels, columns)
+        if on.crowded:
+            tips = [_tip(part, name, on) for name in names]
+            right = max(tip.x for tip in tips)
+            tips += [End(right, 1.0, reference, INK.light)] if reference else []
+            labels.beside(ax, tips)
     return figure
+
+
+def layout(
+    panels: Sequence[Panel], table: pd.DataFrame, on: Scene, notes: Sequence[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """Return empty panels: with a legend of notes and series, or room for names beside each."""
+    titles = [panel.title for panel in panels]
+    names = [name for name in on.series if name in set(table["implementation"])]
+    if on.crowded:
+        room = labels.width([*names, *notes])
+        return canvas.panels(titles, 0, columns=2, beside=room)
+    words = [*notes, *names]
+    columns, rows = canvas.legend_shape(words)
+    figure, axes = canvas.panels(titles, rows)
+    handles = [legend_key(on.styles[name]) for name in names]
+    handles = [*(Line2D([], [], color=INK.light, linewidth=1.0) for _ in notes), *handles]
+    canvas.legend(figure, handles, words, columns)
+    return figure, axes
+
+
+def _tip(table: pd.DataFrame, name: str, on: Scene) -> End:
+    """Return where a series ends, with its name."""
+    last = table[table["implementation"] == name].sort_values("sequence_length").iloc[-1]
+    colour = on.styles[name].colour
+    return End(float(last["sequence_length"]), float(last["estimate"]), name, colour)
 
 
 def legend_key(style: Style, marker: bool = True) -> Line2D:
@@ -118,18 +87,50 @@ def legend_key(style: Style, marker: bool = True) -> Line2D:
 
 
 def levels(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
-    """Return in words where every series stands at the longest T, lowest first, equals as one."""
+    """Return in words where every series stands at the longest T, lowest first, equals as one.
+
+    Of many series, where those of each kind begin and end.
+    """
     ends = [pairs.longest(here) for at in on.settings if len(here := pairs.at(table, at))]
-    last = pd.concat(ends)
+    last = pd.concat(ends).dropna(subset=["estimate"])
     names: dict[str, list[str]] = {}
     middle = last.groupby("implementation")["estimate"].median()
+    if on.crowded:
+        return f"At the longest T: {by_kind({str(k): v for k, v in middle.items()}, unit, on)}."
     for name in sorted(middle.index, key=lambda name: (middle[name], on.series.index(name))):
-        mine = last.loc[last["implementation"] == name, "estimate"].dropna()
-        if len(mine):
-            names.setdefault(unit.span(sorted(mine)), []).append(name)
+        mine = last.loc[last["implementation"] == name, "estimate"]
+        names.setdefault(unit.span(sorted(mine)), []).append(name)
     if len(names) == 1:
         return f"At the longest T all are the same: {next(iter(names))}."
     return f"At the longest T: {'; '.join(f'{listed(some)} {at}' for at, some in names.items())}."
+
+
+def by_kind(values: Mapping[str, float], unit: Unit, on: Scene) -> str:
+    """Return "exact: 0.11x (native) to 37x (rtrl); unbiased: 30x (uoro)": each kind's ends."""
+    said = []
+    for kind, names in on.groups().items():
+        known = sorted((values[name], name) for name in names if name in values)
+        if not known:
+            continue
+        (low, least), (high, most) = known[0], known[-1]
+        if len(known) > 1 and unit.text(low) == unit.text(high):
+            said.append(f"{kind}: {unit.text(low)}, all {len(known)}")
+        elif len(known) > 1:
+            said.append(f"{kind}: {unit.text(low)} ({least}) to {unit.text(high)} ({most})")
+        else:
+            said.append(f"{kind}: {unit.text(low)} ({least})")
+    return "; ".join(said)
+
+
+def thin(ax: Axes, theory: pd.DataFrame, on: Scene, dashes: tuple[float, ...] = ()) -> None:
+    """Draw what theory says as thin lines, in the colours of the series."""
+    for name, mine in theory.groupby("implementation"):
+        drawn = mine.sort_values("sequence_length")
+        colour = on.styles[str(name)].colour
+        x, y = drawn["sequence_length"], drawn["estimate"]
+        (line,) = ax.plot(x, y, color=colour, linewidth=0.6, alpha=0.7, zorder=1.6)
+        if dashes:
+            line.set_dashes(dashes)
 
 
 def _panel(ax: Axes, table: pd.DataFrame, names: Sequence[str], on: Scene) -> None:

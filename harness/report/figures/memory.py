@@ -1,77 +1,137 @@
-"""What fits: peak memory against the sequence length, beside theory, and where it ran out."""
+"""What fits: memory against the sequence length, beside theory; where it ran out or is saved."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from harness.report import pairs
+from harness.report import pairs, savings
 from harness.report.figures import lines
 from harness.report.figures.canvas import Drawing
-from harness.report.figures.lines import Scene
 from harness.report.figures.palette import MUTED
+from harness.report.figures.scene import Panel, Scene
 from harness.report.units import BYTES
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A metric of memory with its theory: its column in the frame, and what it is called."""
+
+    key: str
+    theory: str
+    label: str
+
+
+PEAK = _Measured("peak_bytes", "theory_peak_bytes", "peak memory")
+KEPT = _Measured("kept_bytes", "theory_kept_bytes", "kept for backward")
+
+
 def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
-    """Return the figure of memory."""
-    table = pairs.estimates(frame, "peak_bytes")
-    theory = pairs.estimates(frame, "theory_peak_bytes")
-    beside = list(theory["estimate"])
-    figure = lines.over_length(table, BYTES, "peak memory", on, beside=beside)
-    if figure is None:
-        return [None]
-    out = _first_oom(frame)
-    shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
-    for ax, setting in zip(figure.axes, shown, strict=True):
-        for name, mine in pairs.at(theory, setting).groupby("implementation"):
-            drawn = mine.sort_values("sequence_length")
-            colour = on.styles[str(name)].colour
-            x, y = drawn["sequence_length"], drawn["estimate"]
-            ax.plot(x, y, color=colour, linewidth=0.6, alpha=0.7, zorder=1.6)
-        mine = pairs.at(out, setting).sort_values("sequence_length")
-        for place, row in enumerate(mine.to_dict("records")):
-            style = on.styles[row["implementation"]]
-            height = 0.97 - 0.09 * place
-            lines.cross(ax, row["sequence_length"], style, height)
-            ax.annotate(
-                "out of memory",
-                (row["sequence_length"], height),
-                (-6, 0),
-                xycoords=ax.get_xaxis_transform(),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                color=MUTED.light,
-            )
-        if len(mine):
-            low, high = ax.get_xlim()
-            ax.set_xlim(low, max(high, float(mine["sequence_length"].max()) * 1.25))
+    """Return the figures of memory: what is needed at the peak, and what is kept."""
+    return [_peak(frame, on), _kept(frame, on)]
+
+
+def _peak(frame: pd.DataFrame, on: Scene) -> Drawing | None:
+    drawn = _beside_theory(frame, PEAK, on)
+    if drawn is None:
+        return None
+    out, data = _first_oom(frame), _data(frame, PEAK)
+    for ax, panel in zip(drawn.axes, on.panels(data), strict=True):
+        _out_of_memory(ax, panel.of(out), on)
     caption = (
         "All live tensor bytes at the peak, parameters and batch included. Thin lines: static +"
         " batch + what theory says is kept for the backward pass. A cross: the first length that"
         " ran out of memory." + on.remark()
     )
-    data = table.merge(
-        theory[[*pairs.POINT, "implementation", "estimate"]].rename(
-            columns={"estimate": "theory_peak_bytes"}
-        ),
-        on=[*pairs.POINT, "implementation"],
-        how="left",
+    title = "How does peak memory grow with the sequence?"
+    found = lines.levels(data, BYTES, on)
+    return Drawing("peak-memory", "memory", title, caption, found, drawn, data)
+
+
+def _kept(frame: pd.DataFrame, on: Scene) -> Drawing | None:
+    drawn = _beside_theory(frame, KEPT, on)
+    if drawn is None:
+        return None
+    data = _data(frame, KEPT)
+    turns = savings.turning_points(frame, KEPT.key)
+    turns = turns[turns["still"] & (turns["outcome"] == "less from")]
+    for ax, panel in zip(drawn.axes, on.panels(data), strict=True):
+        for row in panel.of(turns).to_dict("records"):
+            _mark(ax, panel, data, row["implementation"], float(row["length"]), on)
+    caption = (
+        "What is held for the backward pass when it begins, or carried from step to step instead."
+        " Thin lines: theory. A ring: from this length on, what stands still as T grows is less"
+        " than what the baseline keeps. Where there is none, they do not meet within these"
+        " lengths." + on.remark()
     )
-    found = lines.levels(table, BYTES, on)
-    return [
-        Drawing(
-            "peak-memory",
-            "memory",
-            "How does peak memory grow with the sequence?",
-            caption,
-            found,
-            figure,
-            data,
+    base = " and ".join(on.baselines)
+    title = f"From which length is less kept than {base} keeps?" if base else "What is kept?"
+    found = savings.told(frame) or lines.levels(data, BYTES, on)
+    return Drawing("kept-memory", "memory", title, caption, found, drawn, data)
+
+
+def _beside_theory(frame: pd.DataFrame, measured: _Measured, on: Scene) -> Figure | None:
+    """Return the figure of what was measured, with theory as thin lines."""
+    table, theory = pairs.estimates(frame, measured.key), pairs.estimates(frame, measured.theory)
+    beside = list(theory["estimate"])
+    figure = lines.over_length(table, BYTES, measured.label, on, beside=beside)
+    if figure is not None:
+        for ax, panel in zip(figure.axes, on.panels(table), strict=True):
+            lines.thin(ax, panel.of(theory), on)
+    return figure
+
+
+def _data(frame: pd.DataFrame, measured: _Measured) -> pd.DataFrame:
+    """Return what was measured with what theory says beside it."""
+    keys = [*pairs.POINT, "implementation"]
+    theory = pairs.estimates(frame, measured.theory)[[*keys, "estimate"]]
+    theory = theory.rename(columns={"estimate": measured.theory})
+    return pairs.estimates(frame, measured.key).merge(theory, on=keys, how="left")
+
+
+def _mark(ax: Axes, panel: Panel, data: pd.DataFrame, name: str, length: float, on: Scene) -> None:
+    """Draw a ring where a series falls below the baseline for good."""
+    mine = panel.of(data)
+    mine = mine[mine["implementation"] == name].sort_values("sequence_length")
+    lengths, kept = (mine[key].to_numpy(float) for key in ("sequence_length", "estimate"))
+    height = float(np.interp(length, lengths, kept))
+    ax.plot(
+        [length],
+        [height],
+        marker="o",
+        markersize=8,
+        markeredgewidth=1.4,
+        markerfacecolor="none",
+        color=on.styles[name].colour,
+        linestyle="none",
+        zorder=4,
+    )
+
+
+def _out_of_memory(ax: Axes, out: pd.DataFrame, on: Scene) -> None:
+    """Draw a cross at the first length of each series that ran out of memory."""
+    ordered = out.sort_values("sequence_length")
+    for place, row in enumerate(ordered.to_dict("records")):
+        height = 0.97 - 0.09 * place
+        lines.cross(ax, row["sequence_length"], on.styles[row["implementation"]], height)
+        ax.annotate(
+            "out of memory",
+            (row["sequence_length"], height),
+            (-6, 0),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=MUTED.light,
         )
-    ]
+    if len(ordered):
+        low, high = ax.get_xlim()
+        ax.set_xlim(low, max(high, float(ordered["sequence_length"].max()) * 1.25))
 
 
 def _first_oom(frame: pd.DataFrame) -> pd.DataFrame:

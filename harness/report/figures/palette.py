@@ -2,7 +2,8 @@
 
 Figures are drawn in the light colours; the page swaps each for a CSS variable of its name. All
 that carries meaning has a contrast of at least 3 to 1 with the paper, in both themes, and differs
-in marker and dash as well as in colour.
+in marker and dash as well as in colour. Up to eight series beside the baseline have a colour each;
+more share two neighbouring hues a kind, and tell themselves apart by marker and dash.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from harness.report.kinds import is_crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,37 @@ _DASHES: tuple[tuple[float, ...], ...] = (
     (6.0, 2.0, 1.5, 2.0),
     (4.0, 1.5, 1.5, 1.5),
 )
+_HUES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "exact": ("blue", "teal"),
+        "truncated": ("orange", "ochre"),
+        "unbiased": ("purple", "pink"),
+        "approximate": ("green", "olive"),
+    }
+)
 
 
-def styles(series: Sequence[str], baselines: Sequence[str]) -> dict[str, Style]:
-    """Return a style a series: baselines in ink, the others coloured by their place."""
+def styles(
+    series: Sequence[str], baselines: Sequence[str], kinds: Mapping[str, str]
+) -> dict[str, Style]:
+    """Return a style a series: baselines in ink, the others coloured by place, or by kind."""
     others = [name for name in series if name not in baselines]
     made = {name: Style(INK.light, "o", ()) for name in baselines}
-    for place, name in enumerate(others):
-        colour = SERIES[place % len(SERIES)].light
-        dashes = _DASHES[(place + place // len(SERIES)) % len(_DASHES)]
-        made[name] = Style(colour, _MARKERS[place % len(_MARKERS)], dashes)
+    made |= _own(others)
+    if is_crowded(others, kinds):
+        for kind, (name, second) in _HUES.items():
+            hues = [colour for colour in SERIES if colour.name in (name, second)]
+            made |= _own([one for one in others if kinds[one] == kind], hues)
     return made
+
+
+def _own(names: Sequence[str], hues: Sequence[Colour] = SERIES) -> dict[str, Style]:
+    """Return styles of which no two of the first 40 share colour, marker and dashes."""
+    return {
+        name: Style(
+            hues[place % len(hues)].light,
+            _MARKERS[place % len(_MARKERS)],
+            _DASHES[(place + place // len(_MARKERS)) % len(_DASHES)],
+        )
+        for place, name in enumerate(names)
+    }

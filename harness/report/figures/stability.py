@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from harness.report import pairs
 from harness.report.figures import canvas, lines
 from harness.report.figures.canvas import Drawing
-from harness.report.figures.lines import Scene
 from harness.report.figures.palette import INK, PAPER, VERDICT_TINTS
+from harness.report.figures.scene import Scene
 from harness.report.metrics import BY_KEY
 from harness.report.sentences import listed
 from harness.report.units import PLAIN
@@ -23,6 +23,7 @@ from harness.trial import Record
 DECADES = 8  # of a lag profile; below, nothing is left to learn from
 MAP_ROWS = 16
 ROUNDING = 1e-12  # a smaller relative error is float64's own, and drawn at the bottom
+_LEFT_OUT = " What is exact is not drawn."
 
 
 def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Drawing | None]:
@@ -43,12 +44,14 @@ def _error(frame: pd.DataFrame, on: Scene) -> Drawing | None:
     table = pairs.estimates(frame, "relative_error")
     ends = ["estimate", "low", "high"]
     table[ends] = table[ends].clip(lower=ROUNDING)
-    figure = lines.over_length(table, PLAIN, BY_KEY["relative_error"].label, on)
+    shown = _inexact(table, frame, on)
+    figure = lines.over_length(shown, PLAIN, BY_KEY["relative_error"].label, on)
     if figure is None:
         return None
+    bottom = _LEFT_OUT if on.crowded else " On the bottom line only rounding is left;"
     caption = (
         "Distance to full BPTT in float64, in lengths of the exact gradient, before any clip."
-        " On the bottom line only rounding is left; 1 is as wrong as no gradient at all."
+        f"{bottom} 1 is as wrong as no gradient at all."
     )
     found = lines.levels(table, PLAIN, on).replace(PLAIN.text(ROUNDING), "exact but for rounding")
     title = "How far is it from the exact gradient?"
@@ -62,11 +65,21 @@ def _over_length(
 ) -> Drawing | None:
     table = pairs.estimates(frame, key)
     metric = BY_KEY[key]
-    figure = lines.over_length(table, metric.unit, metric.label, on)
+    figure = lines.over_length(_inexact(table, frame, on), metric.unit, metric.label, on)
     if figure is None:
         return None
+    caption += _LEFT_OUT if on.crowded else ""
     name, found = key.replace("_", "-"), lines.levels(table, metric.unit, on)
     return Drawing(name, "stability", title, caption + on.remark(), found, figure, table)
+
+
+def _inexact(table: pd.DataFrame, frame: pd.DataFrame, on: Scene) -> pd.DataFrame:
+    """Return, of many series, the rows whose gradient is not exact there; of few all."""
+    if not on.crowded:
+        return table
+    keys = [*pairs.POINT, "implementation"]
+    errors = pairs.estimates(frame, "relative_error")
+    return table.merge(errors.loc[errors["estimate"] > ROUNDING, keys], on=keys)
 
 
 def profiles(frame: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from harness.report import pairs
 from harness.report.figures import canvas
 from harness.report.figures.canvas import Drawing
-from harness.report.figures.lines import Scene
 from harness.report.figures.palette import INK, MUTED
+from harness.report.figures.scene import Scene
 from harness.report.sentences import listed
 from harness.report.units import PLAIN
 from harness.trial import Record
