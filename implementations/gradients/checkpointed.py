@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from harness.contract import (
     Batch,
@@ -25,15 +26,16 @@ from harness.contract import (
     Shape,
     State,
 )
-from harness.drive import add, windows
+from harness.drive import windows
 from harness.model import Model, detach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Later:
-    """What the later segments gave."""
+    """What the later segments gave, which the segment before them is added to."""
 
-    gradient: Gradient | None  # of their losses; None before the first of them
+    named: dict[str, Parameter]  # the model's, looked up once
+    gradient: Gradient  # of their losses
     message: State  # dL/ds at their beginning
 
 
@@ -74,10 +76,9 @@ class Checkpointed(GradientMethod):
             for segment in segments:
                 states.append(model.roll(segment.inputs, states[-1])[1])
         last = detach(states.pop())
-        later = nothing_later(last)
+        later = begun(model, tuple(map(torch.zeros_like, last)))
         while segments:
-            later = back(model, segments.pop(), states.pop(), later, hook)
-        assert later.gradient is not None, "a window has at least one step"
+            replay(model, record(model, segments.pop(), states.pop(), hook), later)
         return later.gradient, last
 
     def _steps(self, length: int) -> int:
@@ -101,26 +102,24 @@ def record(model: Model, segment: Batch, start: State, hook: Hook | None) -> Tap
     return Tape(segment, leaves, hidden, end)
 
 
-def replay(model: Model, tape: Tape, later: Later) -> Later:
-    """Return what has come back to the beginning of the taped segment."""
+def replay(model: Model, tape: Tape, later: Later) -> None:
+    """Add what comes back to the beginning of the taped segment."""
     loss = model.loss(tape.hidden, tape.segment.targets, tape.segment.weights)
-    named = dict(model.named_parameters())
     grads = torch.autograd.grad(
         [loss, *tape.end],
-        [*tape.leaves, *named.values()],
+        [*tape.leaves, *later.named.values()],
         [torch.ones_like(loss), *later.message],
         materialize_grads=True,
     )
-    first = len(tape.leaves)
-    own = dict(zip(named, grads[first:], strict=True))
-    return Later(add(later.gradient, Gradient(loss.detach(), own)), grads[:first])
+    first, sums = len(tape.leaves), later.gradient.params
+    for name, grad in zip(later.named, grads[first:], strict=True):
+        sums[name].add_(grad)
+    later.gradient.loss.add_(loss.detach())
+    later.message = grads[:first]
 
 
-def nothing_later(state: State) -> Later:
-    """Return what comes back to the last state."""
-    return Later(None, tuple(torch.zeros_like(part) for part in state))
-
-
-def back(model: Model, segment: Batch, start: State, later: Later, hook: Hook | None) -> Later:
-    """Return what has come back to the beginning of `segment`."""
-    return replay(model, record(model, segment, start, hook), later)
+def begun(model: Model, message: State) -> Later:
+    """Return no sums yet, and `message` as what comes back to the last state."""
+    named = dict(model.named_parameters())
+    sums = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+    return Later(named, Gradient(message[0].new_zeros(()), sums), message)

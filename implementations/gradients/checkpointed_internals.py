@@ -11,6 +11,8 @@ It cannot start learning before the sequence ends.
 
 from dataclasses import dataclass
 
+import torch
+
 from harness.contract import (
     Batch,
     Cell,
@@ -24,7 +26,7 @@ from harness.contract import (
 )
 from harness.model import Model, detach
 from implementations.gradients import _schedules
-from implementations.gradients.checkpointed import Later, Tape, nothing_later, record, replay
+from implementations.gradients.checkpointed import Later, Tape, begun, record, replay
 from implementations.gradients.checkpointed_states import advanced
 
 
@@ -62,24 +64,36 @@ class CheckpointedInternals(GradientMethod):
     ) -> tuple[Gradient, State]:
         """Return the gradient, last step first."""
         schedule = _schedules.of_internals(len(window), self.slots)
-        kept: list[Tape] = []  # never more than `slots`
+        kept: list[Tape] = []  # never more than `slots` steps in all
         last: State | None = None
         later: Later | None = None
         end = len(window)  # steps that are still to come back
         while end:
-            first = kept[-1].segment.start - window.start + 1 if kept else 0
+            first = kept[-1].segment.start - window.start + len(kept[-1].segment) if kept else 0
             if first < end:
-                at = first + schedule.next_kept(end - first, self.slots - len(kept)) - 1
+                free = self.slots - sum(len(tape.segment) for tape in kept)
+                at = first + schedule.next_kept(end - first, free) - 1
+                run = neighbours(schedule, end - at, free)
                 start = detach(kept[-1].end) if kept else carry
                 start = advanced(model, window.window(first, at), start)
-                kept.append(record(model, window.window(at, at + 1), start, hook))
+                kept.append(record(model, window.window(at, at + run), start, hook))
                 continue
             if later is None:
                 last = detach(kept[-1].end)
-                later = nothing_later(last)
-            later = replay(model, kept.pop(), later)  # no name: it would outlive its slot
-            end -= 1
+                later = begun(model, tuple(map(torch.zeros_like, last)))
+            end -= len(kept[-1].segment)
+            replay(model, kept.pop(), later)  # no name: it would outlive its slots
         assert last is not None, "a window has at least one step"
         assert later is not None
-        assert later.gradient is not None
         return later.gradient, last
+
+
+def neighbours(schedule: _schedules.Schedule, length: int, free: int) -> int:
+    """Return how many steps are kept in a row: one graph, since they come back in a row too.
+
+    `length` steps are left from the first of them on, and `free` slots.
+    """
+    run = 1
+    while run < min(length, free) and schedule.next_kept(length - run, free - run) == 1:
+        run += 1
+    return run

@@ -26,7 +26,7 @@ from harness.contract import (
 )
 from harness.model import Model, detach
 from implementations.gradients import _schedules
-from implementations.gradients.checkpointed import Later, nothing_later, record, replay
+from implementations.gradients.checkpointed import Later, begun, record, replay
 
 
 @dataclass
@@ -78,15 +78,14 @@ class CheckpointedStates(GradientMethod):
             tape = record(model, window.window(end - 1, end), state, hook)
             if later is None:
                 last = detach(tape.end)
-                later = nothing_later(last)
-            later = replay(model, tape, later)
+                later = begun(model, tuple(map(torch.zeros_like, last)))
+            replay(model, tape, later)
             del tape  # its activations would be there while the next step is sought
             end -= 1
             if first == end:
                 kept.pop()
         assert last is not None, "a window has at least one step"
         assert later is not None
-        assert later.gradient is not None
         return later.gradient, last
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from harness import derivative
 from harness.contract import Batch, Cell, Claim, Cost, Gradient, GradientMethod, Hook, Shape, State
 from harness.model import Model, detach
-from implementations.gradients.checkpointed import Later, record, replay
+from implementations.gradients.checkpointed import begun, record, replay
 
 
 @dataclass
@@ -76,7 +76,8 @@ class DNI(GradientMethod):
         steps = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         return Cost(
             flops=shape.forward_flops + shape.backward_flops + products,
-            kept_bytes=share * steps + 3 * shape.state_bytes,  # the first, the last, its message
+            # The first state, the last, its message; and the sums that are begun for the window.
+            kept_bytes=share * steps + 3 * shape.state_bytes + shape.parameters * shape.item_bytes,
             sequential_depth=2 * shape.length,
         )
 
@@ -97,11 +98,18 @@ class DNI(GradientMethod):
     ) -> tuple[Gradient, State]:
         """Return the gradient of the window's losses and of the guess at its end."""
         assert self.synthetic is not None, "begin comes first"
-        tape = record(model, window, carry, hook)
-        end = detach(tape.end)
-        found = replay(model, tape, Later(None, self.synthetic.guess(model.cell, end)))
-        assert found.gradient is not None, "a window has at least one step"
+        leaves = tuple(part.detach().requires_grad_() for part in carry)
+        hidden, last = model.roll(window.inputs, leaves, window.start, hook)
+        loss, end = model.loss(hidden, window.targets, window.weights), detach(last)
+        named = dict(model.named_parameters())
+        grads = torch.autograd.grad(
+            [loss, *last],
+            [*leaves, *named.values()],
+            [torch.ones_like(loss), *self.synthetic.guess(model.cell, end)],
+            materialize_grads=True,
+        )
+        message, own = grads[: len(leaves)], grads[len(leaves) :]
         if self.awaiting is not None:
-            self.synthetic.learn(model.cell, self.awaiting, found.message)
+            self.synthetic.learn(model.cell, self.awaiting, message)
         self.awaiting = end
-        return found.gradient, end
+        return Gradient(loss.detach(), dict(zip(named, own, strict=True))), end

@@ -2,7 +2,7 @@
 
 Forward, W_x X is one product for all steps. Backward, the units' derivatives are had for many steps
 at once, the loop sends dL/ds through them and through W_h, and each weight's gradient is one
-product at the end: dW_h = dUᵀ H, dW_x = dAᵀ X.
+product for as many steps: dW_h = dUᵀ H, dW_x = dAᵀ X.
 
 Source: Werbos (1990), Backpropagation through time: what it does and how to do it; batching over
 time as in cuDNN: Appleyard, Kocisky and Blunsom (2016), Optimizing performance of recurrent neural
@@ -29,6 +29,7 @@ from harness.contract import (
     Shape,
     State,
 )
+from harness.drive import add
 from harness.model import Model
 
 CHUNK = 64  # steps whose derivatives are had at once: long enough to batch, short enough to hold
@@ -50,7 +51,7 @@ class TimeBatched(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return full BPTT's products; of each step the maps' outputs and the state are kept."""
-        kept = (2 * shape.gates + shape.parts) * shape.states * shape.item_bytes
+        kept = (2 * shape.gates + shape.parts - 1) * shape.states * shape.item_bytes
         return Cost(
             flops=shape.forward_flops + shape.backward_flops,
             kept_bytes=kept + shape.loss_bytes,
@@ -65,25 +66,25 @@ class TimeBatched(GradientMethod):
         assert isinstance(model.cell, GatedCell), "supports says so"
         cell, state = model.cell, carry
         a = cell.from_input(window.inputs)  # (T, B, kH)
+        hidden = a.new_empty(len(a) + 1, *state[0].shape)  # (T + 1, B, H)
+        hidden[0], others = state[0], []  # the other parts of the state before each step
         mapped: list[Tensor | None] = []
-        states = [state]
-        for step in a:
+        for t, step in enumerate(a):
+            others.append(state[1:])
             mapped.append(cell.from_hidden(state[0]))
             state = cell.gate(step, mapped[-1], state)
-            states.append(state)
-        hidden = torch.stack([each[0] for each in states])  # (T + 1, B, H)
+            hidden[t + 1] = state[0]
         output, errors = model.at_output(hidden[1:], window.targets, window.weights)
         message = tuple(map(torch.zeros_like, state))
-        behind: list[gated.Behind] = []
+        total: Gradient | None = None
         for first in reversed(range(0, len(a), CHUNK)):
-            last = min(first + CHUNK, len(a))
-            before = tuple(map(torch.stack, zip(*states[first:last], strict=True)))
-            local = cell.local(a[first:last], gated.stacked_known(mapped[first:last]), before)
+            cut = slice(first, min(first + CHUNK, len(a)))
+            before = (hidden[:-1][cut], *map(torch.stack, zip(*others[cut], strict=True)))
+            local = cell.local(a[cut], gated.stacked_known(mapped[cut]), before)
             start = window.start + first
-            steps, message = gated.through_steps(
-                cell, local, errors[first:last], message, hook, start
-            )
-            behind = steps + behind
-        whole = gated.stacked(behind)
-        found = gated.parameter_gradients(cell, window.inputs, hidden[:-1], whole)
-        return Gradient(output.loss, {**found, **output.params}), state
+            steps, message = gated.through_steps(cell, local, errors[cut], message, hook, start)
+            behind = gated.stacked(steps)
+            found = gated.parameter_gradients(cell, window.inputs[cut], hidden[:-1][cut], behind)
+            total = add(total, Gradient(output.loss, found))
+        assert total is not None, "a window has at least one step"
+        return Gradient(output.loss, {**total.params, **output.params}), state
