@@ -80,7 +80,13 @@ class Model(nn.Module):
         self, hidden: Float[Tensor, "*N H"], target: Tensor, weight: Float[Tensor, "*N"]
     ) -> Tensor:
         """Return the weighted sum of the losses of any number of steps and sequences."""
-        total = (self.task.loss(self.readout(hidden), target) * weight).sum()
+        return self.loss_of(self.readout(hidden), target, weight)
+
+    def loss_of(
+        self, output: Float[Tensor, "*N O"], target: Tensor, weight: Float[Tensor, "*N"]
+    ) -> Tensor:
+        """Return the same of what the readout gave."""
+        total = (self.task.loss(output, target) * weight).sum()
         if self.on_backward is not None and total.requires_grad:
             mark = self.on_backward
             total.register_hook(lambda _: mark())  # type: ignore[no-untyped-call]  # torch's

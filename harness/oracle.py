@@ -27,6 +27,8 @@ class Unrolled:
 
     def adjoints(self, first: int, last: int, back: int) -> list[State]:
         """Return d(losses of steps first to last)/ds_t for t = back to last − 1."""
+        if back == last:
+            return []
         parts = [part for state in self.states[back:last] for part in state]
         loss = torch.stack(self.losses[first:last]).sum()
         grads = torch.autograd.grad(loss, parts, retain_graph=True, materialize_grads=True)

@@ -56,8 +56,13 @@ def credit_flops(shape: Shape) -> float:
 
 def begin(cell: GatedCell, state: State) -> Carried:
     """Return the carry before the first step, which nothing has influenced."""
-    columns = sum(_widths(cell))
-    return Carried(state, state[0].new_zeros(len(state[0]), cell.parts, cell.hidden_size, columns))
+    sizes = (len(state[0]), cell.parts, cell.hidden_size, columns(cell))
+    return Carried(state, state[0].new_zeros(sizes))
+
+
+def columns(cell: GatedCell) -> int:
+    """Return C, how many weights a unit has."""
+    return sum(_widths(cell))
 
 
 def step(cell: GatedCell, decay: Decay, x: Float[Tensor, "B I"], carry: Carried) -> Carried:
@@ -103,16 +108,16 @@ def entries(affine: Affine, into: Float[Tensor, "B i"]) -> Float[Tensor, "B j"]:
     return into if affine.bias is None else torch.cat([into, torch.ones_like(into[:, :1])], 1)
 
 
-def named(cell: GatedCell, columns: Float[Tensor, "*N H C"]) -> Gradients:
+def named(cell: GatedCell, found: Float[Tensor, "*N H C"]) -> Gradients:
     """Return what stands in the columns of all units, named as the model names parameters."""
-    by_input, *others = torch.split(columns, _widths(cell), -1)
-    found = rows(cell.input_map, _blocks(cell, by_input))
+    by_input, *others = torch.split(found, _widths(cell), -1)
+    grads = rows(cell.input_map, _blocks(cell, by_input))
     if cell.hidden_map is not None:
-        found |= rows(cell.hidden_map, _blocks(cell, others[0]))
+        grads |= rows(cell.hidden_map, _blocks(cell, others[0]))
     if cell.own:
         own = zip(cell.own, others[-1].unbind(-1), strict=True)
-        found |= {f"cell.{name}": grad for name, grad in own}
-    return found
+        grads |= {f"cell.{name}": grad for name, grad in own}
+    return grads
 
 
 def rows(affine: Affine, found: Float[Tensor, "*N kH j"]) -> Gradients:

@@ -163,11 +163,15 @@ def definition_error(rig: Rig, batch: Batch, found: Gradient) -> float | None:
 
 
 def reach(method: GradientMethod, length: int) -> int | None:
-    """Return the longest lag at which a truncated method sends any gradient back, in steps."""
+    """Return the longest lag at which a truncated method sends any gradient back, in steps.
+
+    None where it is not known, or where the cell has no gradient at all.
+    """
     rectangles = method.keeps(length)
     if rectangles is None:
         return None
-    return max(last - 1 - back for _, last, back in rectangles)
+    longest = max(last - 1 - back for _, last, back in rectangles)
+    return longest if longest >= 0 else None
 
 
 def lag_profile(norms: Tensor) -> dict[str, Any]:
