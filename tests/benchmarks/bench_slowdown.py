@@ -1,7 +1,8 @@
 """Is a method that does 3 % more found out? Wanted: in 9 of 10 sweeps of the default 8 blocks.
 
 The method is a plugin file. How much slower it is, is measured beside the sweeps in one process, in
-turns with full BPTT.
+turns with full BPTT; clearly more than 3 % would be no feat to find. A sweep has found it where it
+calls it slower at most of its lengths.
 """
 
 import sys
@@ -16,8 +17,9 @@ from harness.measure.stopwatch import stopwatch_of
 from harness.stats import Interval, paired_ratio
 
 SWEEPS = 10
-LENGTHS = (48,)
+LENGTHS = (32, 48, 64)  # from one A/A pair alone a margin is so wide that a quarter are missed
 WANTED = 9
+MOST_PLANTED = 1.035
 TURNS = 400
 
 
@@ -38,15 +40,19 @@ def planted(length: int) -> Interval:
 
 
 def main() -> int:
+    easy = False
     for length in LENGTHS:
         ratio = planted(length)
+        easy |= ratio.low > MOST_PLANTED
         print(f"T = {length}: {ratio.estimate:.4f} [{ratio.low:.4f}, {ratio.high:.4f}] is planted")
     measured = frames(trials("slower", range(SWEEPS), LENGTHS))
     found = [verdicts(frame) for frame in measured.values()]
     print(scatter(measured.values()))
-    slower = sum(bool((table["verdict"] == "slower").any()) for table in found)
+    slower = sum(bool((table["verdict"] == "slower").mean() > 1 / 2) for table in found)
     print(f"found in {slower} of {SWEEPS} sweeps ({told(found)})")
-    return int(slower < WANTED)
+    if easy:
+        print(f"more than {MOST_PLANTED - 1:.1%} was planted")
+    return int(slower < WANTED or easy)
 
 
 if __name__ == "__main__":

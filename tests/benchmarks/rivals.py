@@ -18,6 +18,7 @@ from harness.trial import Record, Trial
 
 HERE = Path(__file__).parent
 TIME = "seconds_per_sequence"
+RIVAL = "rival"
 SWEEP = """schema = 1
 [sweep]
 name = "bench"
@@ -86,6 +87,13 @@ def drifted(frame: pd.DataFrame, whole: float) -> pd.DataFrame:
     """Return the frame as of a machine that grew slower by `whole` from its first trial to last."""
     passed = frame["started"] - frame["started"].min()
     return frame.assign(**{TIME: frame[TIME] * (1 + whole * passed / passed.max())})
+
+
+def drifted_in_turn(frame: pd.DataFrame, whole: float) -> pd.DataFrame:
+    """Return the same, had the rival run when all others were done: what blocks are there for."""
+    turn = frame.assign(last=frame["implementation"] == RIVAL).sort_values(["last", "started"])
+    slower = 1 + whole * np.arange(len(turn)) / (len(turn) - 1)
+    return turn.assign(**{TIME: turn[TIME] * slower}).drop(columns="last")
 
 
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
