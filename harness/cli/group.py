@@ -18,7 +18,7 @@ COMMANDS = {  # name -> what its line in the help says; a command is imported wh
     "doctor": "Tell what on this machine or cluster will disturb timings.",
     "check": "Try whether a plugin keeps its promises.",
     "fetch": "Download and verify data packs.",
-    "new": "Start a plugin of your own from the template.",
+    "new": "Start a plugin of your own, or a job for Slurm or KubeRay, from a template.",
 }
 
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from harness.cli.estimate import Outlook, expectations, forecast, lines, outlook
 from harness.cli.fetch import announce
 from harness.cli.plan import EXECUTORS, Options, Plan
 from harness.cli.report import MADE_BY, SWEEP
-from harness.forecast.progress import Progress, longest_first
+from harness.forecast.progress import Progress
+from harness.registry import ConfigurationError, Mistake
 from harness.store import JOURNAL, Store, StoreError, write_expected, write_planned
 from harness.sweep import Planned, resolved
 from harness.trial import STATUSES
 
 PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
+RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` starts
 PROFILER_QUIET = "6"  # below it, the profiler tells when it starts and stops
 
 
@@ -54,11 +56,24 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 )
 @click.option("--resume", is_flag=True, help="Go on where an earlier command stopped.")
 @click.option("--rerun", default="", metavar="EXPR", help='Run these again: "status=oom".')
-@click.option("--address", help="A Ray cluster; without it, a Ray on this machine.")
+@click.option(
+    "--address",
+    envvar="RAY_ADDRESS",
+    show_envvar=True,
+    help="A Ray cluster; without it, a Ray on this machine.",
+)
 @click.option("--executor", type=click.Choice(list(EXECUTORS)), default="ray", show_default=True)
 @click.option("--plugin", "plugins", multiple=True, type=Path, help="A plugin file of your own.")
 @click.option("--name", help="Another name than the file's, so another results folder.")
-@click.option("--results", type=Path, default=Path("results"), show_default=True)
+@click.option(
+    "--results",
+    type=Path,
+    default=Path("results"),
+    envvar="BPTT_RESULTS",
+    show_default=True,
+    show_envvar=True,
+    help="The folder of all results folders.",
+)
 @click.option("--offline", is_flag=True, help="Download no data pack.")
 @click.option(
     "--allow-failures",
@@ -73,6 +88,7 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
     """Run a preset (quick, lengths) or a sweep file, and write its report."""
     options = Options(**given)
+    _refuse_to_lose(options)
     plan = plans.made(options)
     if options.dry_run:
         _show(plan, options)
@@ -121,6 +137,17 @@ def _next(missing: list[str], options: Options) -> str:
         fetch = shlex.join(["bptt", "fetch", *missing])
         return f"{packs}, and --offline downloads none, so first: {fetch}\n{start}"
     return f"{packs}, which the sweep downloads first. {start}"
+
+
+def _refuse_to_lose(options: Options) -> None:
+    """Raise where what is kept would be deleted: a Ray job's working directory ends with it."""
+    if RAY_JOB not in os.environ or options.dry_run or options.results.is_absolute():
+        return
+    what = (
+        f"{str(options.results)!r} is in the working directory of this Ray job, which Ray deletes; "
+        "give an absolute path on a disk that stays, or set BPTT_RESULTS to one"
+    )
+    raise ConfigurationError(Mistake("--results", what))
 
 
 def _refuse_to_mix(plan: Plan, options: Options) -> None:
@@ -189,7 +216,8 @@ def _watch(plan: Plan, kept: Store, shown: display.Display, seconds: Mapping[str
     """Run the trials and show them; whoever interrupts is told that it takes a moment."""
 
     def execute(trials: launch.Trials) -> launch.Records:
-        return plan.executor.run(longest_first(trials, seconds), plan.settings, shown.started)
+        settings = replace(plan.settings, expected=seconds)
+        return plan.executor.run(trials, settings, shown.started)
 
     running = closing(launch.run(plan.planned, kept, execute))
     with _terminated_as_interrupted(), shown, running as records:
