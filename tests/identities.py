@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import torch
+from every_cell import model_with
 from problems import CELLS, batch_of, gradient_by, model_of, relative_error
 from torch import Tensor
+from truncation_identities import TRUNCATION
 
 from harness import derivative
 from harness.contract import Batch, GatedCell, Gradients
 from harness.model import Model
+from harness.oracle import exact_gradient
 
 ROUNDING = 1e-13  # float64 over a dozen steps; a dropped term is above 1e-4
 
@@ -79,6 +82,21 @@ def snap_1_is_rtrl_masked_to_the_own_unit(module: ModuleType) -> None:
         assert relative_error(found, masked(model, batch, torch.eye(5))) < ROUNDING
 
 
+def quasi_deer_with_a_diagonal_adjoint_is_snap_1(module: ModuleType) -> None:
+    for cell in CELLS:
+        model, batch = model_of(cell), batch_of(9)
+        found = gradient_by(module.QuasiDEERDiagonal(), model, batch)
+        # Its states are right to 32 roundings, not to one.
+        assert relative_error(found, masked(model, batch, torch.eye(5))) < 10 * ROUNDING
+
+
+def linear_scan_is_full_bptt(module: ModuleType) -> None:
+    for cell in ("lru", "mingru", "minlstm"):
+        model, batch = model_with(cell), batch_of(9)
+        found = gradient_by(module.LinearScan(), model, batch)
+        assert relative_error(found, exact_gradient(model, batch).params) < ROUNDING
+
+
 IDENTITIES = {
     one.sentence: one
     for one in (
@@ -91,6 +109,21 @@ IDENTITIES = {
             "gradients/snap1",
             "is RTRL with the influence on other units masked",
             snap_1_is_rtrl_masked_to_the_own_unit,
+        ),
+        Identity(
+            "gradients/quasi_deer_diagonal",
+            "is SnAp-1's gradient",
+            quasi_deer_with_a_diagonal_adjoint_is_snap_1,
+        ),
+        Identity(
+            "gradients/linear_scan",
+            "is full BPTT where the cell is linear",
+            linear_scan_is_full_bptt,
+        ),
+        *(
+            Identity(plugin, sentence, holds)
+            for plugin, sentences in TRUNCATION.items()
+            for sentence, holds in sentences.items()
         ),
     )
 }

@@ -1,73 +1,37 @@
 """ARTBP against full BPTT over every way to cut a sequence, each with its probability."""
 
-import itertools
-import math
-from collections.abc import Iterator
-from functools import reduce
-
 import pytest
 import torch
 from every_cell import EVERY_CELL, model_with
 from problems import batch_of, gradient_by, model_of, relative_error
 from rigs import rig_of
+from truncation_identities import (
+    ROUNDING,
+    gradient_of_way,
+    mean_over_ways,
+    probability,
+    ways,
+)
 
-from harness.contract import Batch, Gradient, Gradients, State
-from harness.drive import add
+from harness.contract import State
 from harness.measure.memory import measure
-from harness.model import Model
 from harness.oracle import exact_gradient
 from harness.trial import Choice
 from implementations.gradients.artbp import ARTBP
 from implementations.gradients.truncated_bptt import TruncatedBPTT
-
-ROUNDING = 1e-13  # float64, a weighted sum of a hundred gradients
-
-
-def ways(length: int) -> Iterator[list[int]]:
-    """Yield the segments of every one of the 2^(T − 1) ways to cut."""
-    for cuts in itertools.product([False, True], repeat=length - 1):
-        at = [0, *(t for t, cut in enumerate(cuts, 1) if cut), length]
-        yield [last - first for first, last in itertools.pairwise(at)]
-
-
-def probability(method: ARTBP, segments: list[int]) -> float:
-    """Return how likely a way is: no cut within a segment, one behind each but the last."""
-    within = [1 - method.hazard(step) for steps in segments for step in range(1, steps)]
-    return math.prod(within) * math.prod(map(method.hazard, segments[:-1]))
-
-
-def gradient_of_way(
-    method: ARTBP, model: Model, batch: Batch, segments: list[int], state: State
-) -> Gradient:
-    found, first = [], 0
-    for steps in segments:
-        loss, state = method.through(model, batch.window(first, first + steps), state, None)
-        found.append(model.gradient_of(loss))
-        first += steps
-    return reduce(add, found)
-
-
-def expectation(method: ARTBP, model: Model, batch: Batch) -> Gradients:
-    total: Gradients = {}
-    for segments in ways(len(batch)):
-        chance = probability(method, segments)
-        state = model.initial_state(batch.inputs.shape[1])
-        gradient = gradient_of_way(method, model, batch, segments, state)
-        total = {name: total.get(name, 0) + chance * g for name, g in gradient.params.items()}
-    return total
 
 
 @pytest.mark.parametrize("cell", EVERY_CELL)
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_the_mean_over_all_ways_to_cut_is_full_bptt(cell: str, length: int) -> None:
     model, batch = model_with(cell), batch_of(length)
-    mean = expectation(ARTBP(mean_length=2.5, alpha=4.0), model, batch)
+    mean = mean_over_ways(ARTBP(mean_length=2.5, alpha=4.0), model, batch)
     assert relative_error(mean, exact_gradient(model, batch).params) < ROUNDING
 
 
 def test_the_mean_over_all_ways_is_full_bptt_up_to_nine_steps() -> None:
     model, batch = model_of("elman"), batch_of(9, 1)
-    mean = expectation(ARTBP(mean_length=3.0, alpha=6.0), model, batch)
+    mean = mean_over_ways(ARTBP(mean_length=3.0, alpha=6.0), model, batch)
     assert relative_error(mean, exact_gradient(model, batch).params) < ROUNDING
 
 
@@ -88,43 +52,26 @@ class WeighsOneStepLate(ARTBP):
 @pytest.mark.parametrize("wrong", [WithoutFactor, WeighsOneStepLate])
 def test_wrong_factors_leave_a_bias(wrong: type[ARTBP]) -> None:
     model, batch = model_of("lstm"), batch_of(5)
-    mean = expectation(wrong(mean_length=2.5, alpha=4.0), model, batch)
+    mean = mean_over_ways(wrong(mean_length=2.5, alpha=4.0), model, batch)
     assert relative_error(mean, exact_gradient(model, batch).params) > 1e-3
 
 
-def mean_of(hazards: Iterator[float]) -> float:
-    """Return Σ P(length > l) over l from 0 on."""
-    survives, total = 1.0, 1.0
-    for hazard in hazards:
-        survives *= 1 - hazard
+@pytest.mark.parametrize(("mean", "alpha"), [(50.0, 6.0), (3.0, 4.0)])
+def test_the_law_one_step_late_makes_longer_segments(mean: float, alpha: float) -> None:
+    """The control of the mean length: A/(α − 2) of a law that begins with c at l = 2."""
+    method, survives, total = ARTBP(mean, alpha), 1.0, 1.0
+    for steps in range(2, 20_000):
+        survives *= 1 - method.hazard(steps)
         total += survives
-    return total
-
-
-@pytest.mark.parametrize(("mean", "alpha"), [(50.0, 6.0), (3.0, 4.0), (1.5, 5.0)])
-def test_segments_are_as_long_as_asked_on_average(mean: float, alpha: float) -> None:
-    method, far = ARTBP(mean, alpha), 20_000  # what lies beyond, l^-(α-2), is under 1e-6
-    assert mean_of(map(method.hazard, range(1, far))) == pytest.approx(mean, rel=1e-6)
-    late = mean_of(map(method.hazard, range(2, far)))
-    assert late == pytest.approx(mean + 1 / (alpha - 2), rel=1e-6)  # the law one step late
-
-
-def test_cuts_fall_as_their_probabilities_say() -> None:
-    method, draws = ARTBP(2.0, 4.0), 3000
-    generator = torch.Generator().manual_seed(0)
-    seen = [list(method.segments(4, generator)) for _ in range(draws)]
-    for segments in ways(4):
-        chance = probability(method, segments)
-        spread = math.sqrt(chance * (1 - chance) / draws)
-        assert seen.count(segments) / draws == pytest.approx(chance, abs=4 * spread)
+    assert total == pytest.approx(mean + 1 / (alpha - 2), rel=1e-6)
 
 
 def test_cuts_without_factors_are_truncation() -> None:
     model, batch = model_of("lstm"), batch_of(12)
     want = gradient_by(TruncatedBPTT(4, 4), model, batch)
     for method, least, most in ((WithoutFactor(4.0), 0, ROUNDING), (ARTBP(4.0), 1e-3, 1)):
-        cut = gradient_of_way(method, model, batch, [4, 4, 4], model.initial_state(2))
-        assert least <= relative_error(cut.params, want) < most
+        cut = gradient_of_way(method, model, batch, [4, 4, 4])
+        assert least <= relative_error(cut, want) < most
 
 
 @pytest.mark.parametrize("mean", [2.0, 6.0, 100.0])

@@ -9,6 +9,7 @@ from every_cell import EVERY_CELL, model_with
 from problems import batch_of, gradient_by, model_of, relative_error
 from rigs import rig_of
 from torch.utils.flop_counter import FlopCounterMode
+from truncation_identities import ROUNDING, drawn, mean_over_horizons
 
 from harness.contract import Batch, Gradients
 from harness.measure.memory import measure
@@ -22,7 +23,6 @@ from implementations.gradients.truncated_bptt import TruncatedBPTT
 
 Telescoping = TelescopingRoulette | TelescopingSingle
 
-ROUNDING = 1e-13  # float64, a weighted sum of a dozen gradients
 METHODS = [
     TelescopingRoulette(1),
     TelescopingRoulette(3, 0.7),
@@ -31,33 +31,12 @@ METHODS = [
 ]
 
 
-def drawn(
-    method: Telescoping, model: Model, batch: Batch, n: int, monkeypatch: pytest.MonkeyPatch
-) -> Gradients:
-    """Return the gradient where chance says N = n."""
-    monkeypatch.setattr(_telescoping, "draw", lambda chances, generator: n)
-    return gradient_by(method, model, batch)
-
-
-def expectation(
-    method: Telescoping, model: Model, batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> Gradients:
-    levels = len(_telescoping.horizons(method.shortest, len(batch)))
-    total: Gradients = {}
-    for n, chance in enumerate(method.chances(levels), 1):
-        grads = drawn(method, model, batch, n, monkeypatch)
-        total = {name: total.get(name, 0) + chance * grad for name, grad in grads.items()}
-    return total
-
-
 @pytest.mark.parametrize("cell", EVERY_CELL)
 @pytest.mark.parametrize("method", METHODS, ids=str)
-def test_the_mean_over_all_horizons_is_full_bptt(
-    cell: str, method: Telescoping, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mean_over_all_horizons_is_full_bptt(cell: str, method: Telescoping) -> None:
     for length in (1, 2, 9):
         model, batch = model_with(cell), batch_of(length)
-        mean = expectation(method, model, batch, monkeypatch)
+        mean = mean_over_horizons(method, model, batch)
         assert relative_error(mean, exact_gradient(model, batch).params) < ROUNDING
 
 
@@ -69,28 +48,23 @@ class UnweighedRoulette(TelescopingRoulette):
 
 
 class LyingSingle(TelescopingSingle):
-    """The control: another distribution than it draws from."""
-
-    lies = False
+    """The control: another distribution than N is drawn from."""
 
     def chances(self, levels: int) -> list[float]:
-        return super().chances(levels)[::-1] if self.lies else super().chances(levels)
+        return super().chances(levels)[::-1]
 
 
-def test_the_roulette_without_its_weights_is_biased(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_roulette_without_its_weights_is_biased() -> None:
     model, batch = model_of("lstm"), batch_of(9)
-    mean = expectation(UnweighedRoulette(1), model, batch, monkeypatch)
+    mean = mean_over_horizons(UnweighedRoulette(1), model, batch)
     assert relative_error(mean, exact_gradient(model, batch).params) > 1e-2
 
 
-def test_a_single_sample_weighed_by_other_chances_is_biased(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_single_sample_weighed_by_other_chances_is_biased() -> None:
     model, batch = model_of("lstm"), batch_of(9)
-    method, total = LyingSingle(1), Gradients()
+    total: Gradients = {}
     for n, chance in enumerate(TelescopingSingle(1).chances(5), 1):
-        method.lies = True
-        grads = drawn(method, model, batch, n, monkeypatch)
+        grads = drawn(LyingSingle(1), model, batch, n)
         total = {name: total.get(name, 0) + chance * grad for name, grad in grads.items()}
     assert relative_error(total, exact_gradient(model, batch).params) > 1e-2
 
@@ -105,36 +79,30 @@ def test_horizons_double_up_to_the_whole_sequence() -> None:
     assert _telescoping.horizons(4, 3) == [3]
 
 
-def test_a_single_sample_is_one_difference_of_truncations(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_single_sample_is_one_difference_of_truncations() -> None:
     model, batch = model_of("gru"), batch_of(8)
     method = TelescopingSingle(2)  # horizons 2, 4, 8 with chances 4, 2, 1 in 7
-    got = drawn(method, model, batch, 3, monkeypatch)
+    got = drawn(method, model, batch, 3)
     deep, shallow = truncated(model, batch, 8), truncated(model, batch, 4)
     want = {name: 7 * (deep[name] - shallow[name]) for name in deep}
     cell = [name for name in want if name.startswith("cell.")]
     assert relative_error({n: got[n] for n in cell}, {n: want[n] for n in cell}) < ROUNDING
 
 
-def test_the_roulette_divides_each_difference_by_the_chance_to_reach_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_roulette_divides_each_difference_by_the_chance_to_reach_it() -> None:
     model, batch = model_of("gru"), batch_of(8)
-    got = drawn(TelescopingRoulette(2, 0.5), model, batch, 3, monkeypatch)
+    got = drawn(TelescopingRoulette(2, 0.5), model, batch, 3)
     one, two, three = (truncated(model, batch, steps) for steps in (2, 4, 8))
     want = {n: one[n] + 2 * (two[n] - one[n]) + 4 * (three[n] - two[n]) for n in one}
     assert relative_error(got, want) < ROUNDING
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
-def test_the_readout_has_its_whole_gradient_in_every_draw(
-    method: Telescoping, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readout_has_its_whole_gradient_in_every_draw(method: Telescoping) -> None:
     model, batch = model_of("lstm"), batch_of(9)
     exact = exact_gradient(model, batch).params
     for n in (1, 2):
-        got = drawn(method, model, batch, n, monkeypatch)
+        got = drawn(method, model, batch, n)
         readout = [name for name in exact if name.startswith("readout.")]
         assert relative_error({n: got[n] for n in readout}, {n: exact[n] for n in readout}) < 1e-14
 
