@@ -142,7 +142,8 @@ def jacobian_flops(shape: Shape, length: int) -> float:
         return 0.0  # unit by unit, which is no matrix product
     size = shape.parts * shape.hidden_size  # S
     composed, applied = scan.products(length)
-    built = length * shape.gates * size * shape.hidden_size  # Σₖ ∂s/∂uₖ W_k
+    # Σₖ ∂s/∂uₖ W_k; one block is but scaled, row by row.
+    built = length * shape.gates * size * shape.hidden_size * (shape.gates > 1)
     return 2.0 * shape.batch_size * (built + composed * size**3 + applied * size**2)
 
 

@@ -8,6 +8,7 @@ from every_cell import EVERY_CELL, model_with
 from problems import RAGGED, batch_of, gradient_by, relative_error
 from rigs import rig_of
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness import scan
 from harness.contract import GatedCell, GradientMethod, Local, State
@@ -16,7 +17,7 @@ from harness.model import Model
 from harness.trial import Choice
 from implementations.cells.elman import Elman
 from implementations.gradients import _newton, _parallel
-from implementations.gradients.deer import DEER
+from implementations.gradients.deer import DEER, ITERATIONS
 from implementations.gradients.full_bptt import FullBPTT
 from implementations.gradients.linear_scan import LinearScan, states_of
 from implementations.gradients.quasi_deer import QuasiDEER
@@ -163,13 +164,19 @@ def test_gradients_are_full_bptt_s_wherever_chunks_end(
     assert relative_error(other, exact) > 1e-2
 
 
-@pytest.mark.parametrize("method", [ScanBackward, DEER, QuasiDEER, QuasiDEERDiagonal])
-def test_a_window_begins_with_the_state_it_is_given(method: Callable[..., GradientMethod]) -> None:
-    model, batch = model_with("gru"), batch_of(6)
-    carry = (torch.full((2, 5), 0.3, dtype=torch.float64),)
+@pytest.mark.parametrize("method", [ScanBackward, DEER, QuasiDEER, QuasiDEERDiagonal, LinearScan])
+@pytest.mark.parametrize("cell", ["gru", "lru"])
+@torch.no_grad()
+def test_a_window_begins_with_the_state_it_is_given(
+    cell: str, method: Callable[..., GradientMethod]
+) -> None:
+    model, batch = model_with(cell), batch_of(6)
+    if method().supports(model):
+        pytest.skip("not linear in its state")
+    carry = tuple(torch.full_like(part, 0.3) for part in model.initial_state(2))
     _, last = method().gradient(model, batch, carry)
     want = model.roll(batch.inputs, carry)[1]
-    torch.testing.assert_close(last[0], want[0], rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(last, want, rtol=1e-12, atol=1e-13)
     assert not torch.allclose(last[0], model.roll(batch.inputs, model.initial_state(2))[1][0])
 
 
@@ -228,6 +235,32 @@ def test_what_is_kept_is_what_theory_says(method: str, cell: str) -> None:
     sizes = {"cell": Choice(cell), "sequence_length": 64, "hidden_size": 16, "batch_size": 8}
     values = memory.measure(rig_of("memory", method, **sizes))
     assert values["kept_bytes"] == pytest.approx(values["theory"]["kept_bytes"], rel=0.1)
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm", "lru"])
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_theory_counts_the_products_of_each_iteration(method: str, cell: str) -> None:
+    if method == "linear_scan" and cell not in LINEAR:
+        pytest.skip("not linear in its state")
+    rig = rig_of("speed", method, cell=Choice(cell), sequence_length=80)
+    batch, shape = rig.batch(), rig.shape()
+    with FlopCounterMode(display=False) as counter:
+        rig.method.gradient(rig.model, batch, rig.model.initial_state(4))
+    theory = rig.theory()
+    assert theory is not None
+    if method != "linear_scan":  # theory says how many iterations there are, which is a guess
+        whole = method == "deer"
+        took = solved(rig.model, batch.inputs, FOLLOW["J" if whole else "D"])
+        guessed = ITERATIONS if whole else _newton.UNIT_ITERATIONS
+        one = _newton.evaluation_flops(shape, 1) - _newton.evaluation_flops(shape, 0)
+        theory_of_it = theory.flops + (took.evaluated / 80 - guessed) * one
+        if whole:
+            scanned = _parallel.jacobian_flops(shape, 80)
+            theory_of_it += (took.followed / 80 - guessed + 1) * scanned
+    else:
+        theory_of_it = theory.flops
+    # A shorter scan is not quite as much shorter a tree.
+    assert theory_of_it == pytest.approx(counter.get_total_flops(), rel=0.035)
 
 
 def test_the_room_for_jacobians_bounds_the_peak() -> None:
