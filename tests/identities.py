@@ -12,6 +12,7 @@ import torch
 from every_cell import model_with
 from problems import CELLS, batch_of, gradient_by, model_of, relative_error
 from torch import Tensor
+from truncation_identities import TRUNCATION
 
 from harness import derivative
 from harness.contract import Batch, GatedCell, Gradients
@@ -118,6 +119,11 @@ IDENTITIES = {
             "gradients/linear_scan",
             "is full BPTT where the cell is linear",
             linear_scan_is_full_bptt,
+        ),
+        *(
+            Identity(plugin, sentence, holds)
+            for plugin, sentences in TRUNCATION.items()
+            for sentence, holds in sentences.items()
         ),
     )
 }
