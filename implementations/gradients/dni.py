@@ -21,7 +21,6 @@ from torch import Tensor
 from harness import derivative
 from harness.contract import Batch, Cell, Claim, Cost, Gradient, GradientMethod, Hook, Shape, State
 from harness.model import Model, detach
-from implementations.gradients.checkpointed import begun, record, replay
 
 
 @dataclass
@@ -76,8 +75,7 @@ class DNI(GradientMethod):
         steps = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
         return Cost(
             flops=shape.forward_flops + shape.backward_flops + products,
-            # The first state, the last, its message; and the sums that are begun for the window.
-            kept_bytes=share * steps + 3 * shape.state_bytes + shape.parameters * shape.item_bytes,
+            kept_bytes=share * steps + 3 * shape.state_bytes,  # the first, the last, its message
             sequential_depth=2 * shape.length,
         )
 
