@@ -18,6 +18,8 @@ CASES = [
     ("time_batched", {}),
     ("h_only", {"chunk": 32}),
     ("compiled", {}),
+    ("artbp", {"mean_length": 32.0}),
+    ("dni", {"stride": 16}),
     ("scan_backward", {}),
     ("scan_backward", {"jacobian_bytes": 20_000}),
 ]
