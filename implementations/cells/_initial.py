@@ -20,3 +20,17 @@ def begin(weight: Tensor, recurrent: Recurrent) -> None:
             nn.init.eye_(block)
         elif recurrent == "orthogonal":
             nn.init.orthogonal_(block)
+
+
+@torch.no_grad()
+def thin(weight: Tensor, density: float) -> None:
+    """Set all but a random share of the entries to 0; the others grow by 1/√density.
+
+    So the spread of a unit's sum stays what it was. Zeros are where weights begin; the clip
+    `keep_zeros` keeps them.
+    """
+    if not 0 < density <= 1:
+        raise ValueError(f"density must be above 0 and at most 1, not {density}")
+    if density < 1:
+        kept = torch.randperm(weight.numel()).view_as(weight) < round(density * weight.numel())
+        weight.mul_(kept / density**0.5)

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from harness.contract import Affine, GatedCell, Local, State
-from implementations.cells._initial import begin
+from implementations.cells._initial import begin, thin
 
 
 class Elman(GatedCell):
-    """tanh of a linear map of input and last output; `recurrent` is how W_h begins."""
+    """tanh of a linear map of input and last output.
+
+    `recurrent` is how W_h begins, and `density` the share of it that does not begin at 0.
+    """
 
     parts = 1
     gates = 1
@@ -32,10 +35,12 @@ class Elman(GatedCell):
         hidden_size: int,
         *,
         recurrent: Literal["uniform", "identity", "orthogonal"] = "uniform",
+        density: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.rnn = nn.RNN(input_size, hidden_size)
         begin(self.rnn.weight_hh_l0, recurrent)
+        thin(self.rnn.weight_hh_l0, density)
 
     def advance(self, x: Tensor, state: State) -> State:
         """Return (h,)."""
