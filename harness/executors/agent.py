@@ -93,7 +93,11 @@ class Agent:
             self._launch = Launch(self._module, self._folder, self._temporary)
         except OSError as error:
             raise ServerLost("could not be started", str(error)) from error
-        return Client(self._launch.path)
+        try:
+            return Client(self._launch.path)
+        except ServerLost:
+            self._launch.close()  # it may only have stopped
+            raise
 
     def _drop(self, client: Client | None) -> None:
         """End a fork server that failed, unless another thread did so already."""

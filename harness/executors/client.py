@@ -19,6 +19,7 @@ import psutil
 from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
+READY_SECONDS = 50.0  # for the imports of one, on a machine that is busy with something else
 PATIENCE_SECONDS = 5.0  # for a process that was asked to end
 SERVER = "harness.executors.forkserver"
 MARK = "BPTT_FORK_SERVER"  # its folder, in the environment of all that it and its children start
@@ -123,11 +124,13 @@ class Client:
         self._channel = Channel(connection)
         self._waiting: dict[str, Future[Report]] = {}
         self._lock = threading.Lock()
+        self._channel.wait_at_most(READY_SECONDS)
         ready = self._channel.receive()
         if ready is None:
             self._channel.close()
             self._channel.dispose()
-            raise self._lost("ended before it was ready")
+            raise self._lost(f"ended before it was ready, or was not within {READY_SECONDS:g} s")
+        self._channel.wait_at_most(None)
         self.pid: int = ready["pid"]
         self.import_seconds: float = ready["import_seconds"]
         self._reader = threading.Thread(target=self._read_reports, daemon=True)

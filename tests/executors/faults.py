@@ -56,6 +56,10 @@ def hang_in_c(payload):
     sum(range(10**12))
 
 
+def stop_itself(payload):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def allocate(payload):
     return {"bytes": len(bytearray(payload["bytes"]))}
 
@@ -84,6 +88,11 @@ def print_much(payload):
         os.write(1, block)
     os.write(1, b"the last line\n")
     return {}
+
+
+def print_and_fall(payload):
+    print_much(payload)
+    segfault(payload)
 
 
 def close_output(payload):
@@ -160,7 +169,10 @@ def trivial(payload):
 
 
 def as_told(payload):
-    """Do what the trial's `cell` says, for `sequence_length` milliseconds where that matters."""
+    """Do what the trial's `cell` says, for `sequence_length` milliseconds where that matters.
+
+    The parameters of the cell are the fault's.
+    """
     name = payload["cell"]["use"]
     if name == "sleep":
         began = time.time()
@@ -171,4 +183,6 @@ def as_told(payload):
     if name == "noise":
         print("noise from a trial", file=sys.stderr)
         return _done(payload)
-    return globals()[name](payload)
+    if name == "trivial":
+        return trivial(payload)
+    return _done(payload, **globals()[name](payload["cell"]["params"]))

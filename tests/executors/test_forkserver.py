@@ -8,7 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.executors import client as client_module
 from harness.executors import forkserver
+from harness.executors.agent import Agent
 from harness.executors.client import Client, Launch, ServerLost
 from harness.executors.protocol import Request
 
@@ -364,3 +366,16 @@ def test_a_server_killed_before_it_is_ready_says_nothing():
         Client(launch.path)
     assert lost.value.words == ""
     launch.close()
+
+
+def test_a_server_that_stops_before_it_is_ready_is_given_up(tmp_path, monkeypatch):
+    (tmp_path / "stuck.py").write_text(
+        "import os, signal\ndef prepare():\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(client_module, "READY_SECONDS", 0.5)
+    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.1)
+    agent = Agent("stuck", str(tmp_path), str(tmp_path), None)
+    assert "was not within 0.5 s" in agent.hello()["fault"]
+    assert list(tmp_path.glob("bptt-*")) == []  # nor is its folder left
+    agent.close()

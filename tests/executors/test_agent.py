@@ -1,0 +1,195 @@
+"""Hundreds of faults under one agent, without Ray: after each of them all is as it was before."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from injector import MARK, PATIENCE_SECONDS, Injector, soon
+from trials import trial
+
+from harness.executors import agent, client, outcome
+from harness.executors.agent import Agent
+from harness.executors.protocol import Report, Request, variables
+from harness.trial import Choice, Limits
+
+MEBIBYTE = 2**20
+SEED = 20240607
+LONG, SHORT = Limits(seconds=30.0), Limits(seconds=0.2)
+ON_A_SERVER = {"kill": (signal.SIGKILL, 20), "stop": (signal.SIGSTOP, 3)}
+KILLED_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Fate:
+    """A trial that ends as it does by its own fault, and the record that it should be."""
+
+    status: str
+    reason: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    limits: Limits = LONG
+    times: int = 16
+
+
+FATES = {
+    "segfault": Fate("crashed", "was killed by SIGSEGV (signal 11)"),
+    "kill_itself": Fate("crashed", "was killed by SIGKILL (signal 9)"),
+    "exit_at_once": Fate("crashed", "ended itself with exit code 3"),
+    "scribble": Fate("crashed", "ended itself with exit code 0 and no result"),
+    "raise_error": Fate("failed", "ValueError: no such luck"),
+    "leave": Fate("failed", "SystemExit: 3"),
+    "hang_in_c": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT),
+    "stop_itself": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT),
+    "allocate": Fate(
+        "oom",
+        "asked for more memory than its limit of 50 MiB: MemoryError",
+        {"bytes": 100 * MEBIBYTE},
+        Limits(seconds=30.0, memory_bytes=50 * MEBIBYTE),
+    ),
+    "start_company": Fate("done", "", {"apart": True, "stay": False}),
+    "print_much": Fate("done", "", {"bytes": 100_000_000}, times=4),
+    "print_and_fall": Fate("crashed", "the last line", {"bytes": 100_000_000}, times=2),
+}
+
+
+class Company(threading.Thread):
+    """Innocent trials, one after another beside the faulty ones."""
+
+    def __init__(self, agent, number):
+        super().__init__(daemon=True)
+        self.records = []
+        self.lost_at = []  # when a loss was noticed
+        self._agent = agent
+        self._number = number
+        self._over = threading.Event()
+
+    def run(self):
+        while not self._over.is_set():
+            one = trial(
+                "sleep",
+                sequence_length=20,
+                hidden_size=len(self.records),
+                seed=self._number,
+                limits=Limits(seconds=1.0),
+            )
+            self.records.append(carry_out(self._agent, one, self.lost_at))
+
+    def leave(self):
+        self._over.set()
+        self.join(PATIENCE_SECONDS)
+
+
+def carry_out(agent, one, lost_at):
+    """Return the record of a trial, handed out again after a loss, as a fleet does it."""
+    for attempt in range(1, outcome.MAX_LOSSES + 2):
+        request = Request(
+            key=f"{one.id}.{attempt}",
+            target="faults:as_told",
+            payload=one.to_json(),
+            seconds=one.limits.seconds,
+            memory_bytes=one.limits.memory_bytes,
+            variables=variables(1, ""),
+        )
+        report = Report(**agent.run(request.to_json(), exclusive=False))
+        if not report.lost:
+            return outcome.record(one, report, "node", attempt)
+        lost_at.append(time.monotonic())
+    return outcome.loss(one, report.lost, "node", attempt)
+
+
+@pytest.fixture
+def injector(tmp_path, monkeypatch):
+    monkeypatch.setenv(MARK, str(tmp_path))
+    return Injector(random.Random(SEED), str(tmp_path), tmp_path)
+
+
+@pytest.fixture
+def company(shop):
+    members = [Company(shop, number) for number in range(2)]
+    for each in members:
+        each.start()
+    yield members
+    for each in members:
+        each.leave()
+
+
+@pytest.fixture
+def shop(tmp_path, injector):
+    agent = Agent("faults", str(tmp_path), str(tmp_path), None)
+    yield agent
+    agent.close()
+
+
+def test_two_hundred_faults_cost_no_record_and_leave_nothing(
+    tmp_path, injector, shop, company, monkeypatch
+):
+    monkeypatch.setattr(agent, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(client, "READY_SECONDS", 3.0)
+    plan = [name for name, fate in FATES.items() for _ in range(fate.times)]
+    plan += [name for name, (_, times) in ON_A_SERVER.items() for _ in range(times)]
+    plan += ["kill a trial"] * KILLED_TRIALS
+    injector.generator.shuffle(plan)
+    noticed = []
+    for number, name in enumerate(plan):
+        threading.Event().wait(injector.generator.random() * 0.03)  # a random moment of the others
+        if name in FATES:
+            inflict(shop, name, tmp_path / str(number))
+            injector.injected[name] += 1
+        elif name == "kill a trial":
+            soon(lambda: injector.kill("trial"))
+        else:
+            noticed.append(strike(injector, company, ON_A_SERVER[name][0]))
+        assert injector.orphans() == []
+        assert injector.stale_folders() == []
+    for each in company:
+        each.leave()
+    assert injector.injected.total() >= 200
+    records = [record for each in company for record in each.records]
+    ends = Counter((record.status, record.reason.partition(";")[0]) for record in records)
+    killed = ends.pop(("crashed", "was killed by SIGKILL (signal 9)"))
+    assert 0 < killed <= KILLED_TRIALS  # one that was over at that moment is done
+    assert list(ends) == [("done", "")]
+    assert max(record.attempts for record in records) > 1
+    shop.close()
+    assert injector.marked() == []
+    assert max(noticed) < 1.0 + 0.5 + 0.5 + 3.0 + PATIENCE_SECONDS / 3  # limit, grace, end, start
+
+
+def test_what_is_left_behind_would_be_found(injector, tmp_path):
+    launch = client.Launch("faults", None, str(tmp_path))
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, client.MARK: str(tmp_path)})
+    try:
+        assert injector.orphans(0.0) == [process.pid]
+        launch.process.kill()
+        launch.process.wait()
+        assert len(injector.stale_folders(0.0)) == 1
+    finally:
+        process.kill()
+        process.wait()
+        launch.close()
+
+
+def inflict(agent, name, file):
+    """Have one trial fail, and find its record true and complete."""
+    fate = FATES[name]
+    choice = Choice(name, {**fate.params, "file": str(file)})
+    made = carry_out(agent, trial(cell=choice, limits=fate.limits), [])
+    assert (made.status, made.attempts) == (fate.status, 1), made
+    assert fate.reason in made.reason
+    assert made.environment["oom_score"] == 1000
+    assert made.environment["seconds_limit"] == fate.limits.seconds
+
+
+def strike(injector, company, number):
+    """Signal the fork server and return how long it took to be missed."""
+    before, began = sum(len(each.lost_at) for each in company), time.monotonic()
+    soon(lambda: injector.kill("fork server", number))
+    soon(lambda: sum(len(each.lost_at) for each in company) > before)
+    return time.monotonic() - began
