@@ -23,12 +23,13 @@ from harness import gated
 from harness.contract import Batch, Clip, GatedCell, Gradients, State
 from harness.model import Model
 
+CHUNK = 16  # steps whose derivatives are had at once: long enough to batch, short enough to hold
 FAINT = 1e-20  # ‖δ‖² below which the authors leave a message out
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What a window adds to Ω: sums over its steps and sequences."""
+    """What some steps add to Ω: sums over them and their sequences."""
 
     weight: Tensor  # of the derivative of (ρ − 1)² by W_h (kH, H)
     count: Tensor  # of the messages that are not faint
@@ -55,7 +56,7 @@ class Omega(Clip):
         if self.alpha < 0:
             raise ValueError(f"alpha must be at least 0, not {self.alpha}")
         self.met: Met | None = None
-        self.terms: list[Term] = []  # of windows since the last update
+        self.terms: list[Term] = []  # since the last update
         self.last: State | None = None  # the state after the window met last
         self.name = ""  # of W_h
 
@@ -101,16 +102,17 @@ class Omega(Clip):
 
     @torch.no_grad()
     def _settle(self) -> None:
-        """Turn the window met last and its messages into a term."""
+        """Turn the window met last and its messages into terms."""
         met, self.met = self.met, None
         if met is None or not met.messages:
             return
         steps = sorted(met.messages)
-        at = [t - met.window.start for t in steps]
-        seen = zip(*(met.messages[t] for t in steps), strict=True)  # the parts, each over time
-        messages = tuple(torch.stack(part) for part in seen)
-        before = tuple(part[at] for part in met.before)
-        self.terms.append(term(met.cell, met.window.inputs[at], before, messages))
+        for some in (steps[i : i + CHUNK] for i in range(0, len(steps), CHUNK)):
+            at = [t - met.window.start for t in some]
+            seen = zip(*(met.messages[t] for t in some), strict=True)  # the parts, each over time
+            messages = tuple(torch.stack(part) for part in seen)
+            before = tuple(part[at] for part in met.before)
+            self.terms.append(term(met.cell, met.window.inputs[at], before, messages))
 
 
 def term(cell: GatedCell, inputs: Float[Tensor, "T B I"], before: State, messages: State) -> Term:
