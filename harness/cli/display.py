@@ -7,7 +7,8 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import click
@@ -23,6 +24,9 @@ from harness.trial import Record, Trial
 
 ETA_SECONDS = 1.0  # how often it is worked out: thousands of trials are added up for it
 WIDE = 0.5  # relative; from here on an ETA's two ends say more than its middle
+BAR_LETTERS = 8  # where a terminal is narrow
+# Below the rest, and short: a terminal writes "^C" after it, which must not begin another line.
+HINT = "Ctrl-C stops cleanly; again kills"
 HEARTBEAT_SECONDS = 30.0  # without a line for so long, a log looks dead
 
 
@@ -152,12 +156,30 @@ class PlainDisplay(Display):
                 click.echo(f"... {done}, {self.tally.remaining()}")
 
 
+@dataclass(slots=True)
+class Node:
+    """A line of the live display."""
+
+    running: dict[str, tuple[Trial, float]] = field(default_factory=dict)  # by id: trial, since
+    ended: int = 0
+
+    def row(self, name: str, now: float) -> tuple[Text, Text, Text, Text]:
+        """Return its name, what it has run for longest, for how long, and what it has behind it."""
+        trials = Text(words.plural(self.ended, "trial"), style="dim")
+        if not self.running:
+            return Text(name, style="cyan"), Text("idle", style="dim"), Text(""), trials
+        trial, since = min(self.running.values(), key=lambda each: each[1])
+        others = f"  and {len(self.running) - 1} more" if len(self.running) > 1 else ""
+        seconds = Text(words.duration(now - since), style="dim")
+        return Text(name, style="cyan"), Text(f"{trial}{others}"), seconds, trials
+
+
 class LiveDisplay(Display):
-    """A bar, what runs on each node, and failures as they come."""
+    """A bar, a line a node with what it runs, and failures as they come."""
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self.tally = tally
-        self._running: dict[str, tuple[Trial, str, float]] = {}  # by id: trial, node, since
+        self._nodes: defaultdict[str, Node] = defaultdict(Node)
         self._lock = threading.Lock()  # the screen is drawn by a thread of its own
         self._console = console
         self._live = Live(get_renderable=self._drawn, console=self._console, transient=True)
@@ -177,34 +199,53 @@ class LiveDisplay(Display):
     def started(self, trial: Trial, node: str) -> None:
         """Show the trial on its node."""
         with self._lock:
-            self._running[trial.id] = (trial, node, time.monotonic())
+            self._forget(trial)  # it may have been lost with another
+            self._nodes[node].running[trial.id] = trial, time.monotonic()
         self.tally.started(trial)
 
     def kept(self, record: Record) -> None:
         """Move the bar; a failure gets a line that stays."""
         with self._lock:
-            self._running.pop(record.trial.id, None)
+            self._forget(record.trial)
+            if record.node:
+                self._nodes[record.node].ended += 1
         self.tally.kept(record)
         if record.status not in ("done", "skipped"):
             line = Text(f"{record.status:8}", style=words.COLOURS[record.status])
             self._console.print(line.append(f"{record.trial}  {words.headline(record)}", ""))
 
+    def _forget(self, trial: Trial) -> None:
+        for node in self._nodes.values():
+            node.running.pop(trial.id, None)
+
     def _drawn(self) -> Group:
         tally = self.tally
-        with self._lock:
-            running = list(self._running.values())
-        title = Text(f"{tally.name}  ", style="bold").append(
-            "Ctrl-C stops cleanly; again kills", "dim"
-        )
-        bar = Table.grid(padding=(0, 2))
-        found = Text(words.counts(tally.statuses.elements()))
+        bar = Table.grid(padding=(0, 2), expand=True)
+        bar.add_column(no_wrap=True)
+        bar.add_column(ratio=1, min_width=BAR_LETTERS)
+        for _ in range(3):
+            bar.add_column(no_wrap=True)
+        name, found = Text(tally.name, style="bold"), words.counts(tally.statuses.elements())
         done = f"{tally.finished:,}/{tally.total:,}"
-        bar.add_row(ProgressBar(tally.total, tally.finished, 24), done, found, tally.remaining())
-        now = Table.grid(padding=(0, 2))
-        for trial, node, since in running:
-            seconds = words.duration(time.monotonic() - since)
-            now.add_row(Text(node, style="cyan"), Text(str(trial)), Text(seconds, style="dim"))
-        return Group(title, bar, now)
+        progress = ProgressBar(tally.total, tally.finished)
+        bar.add_row(name, progress, done, Text(found), tally.remaining())
+        return Group(bar, self._lines(), Text(HINT, style="dim"))
+
+    def _lines(self) -> Table | Text:
+        """Return a line a node; a word, before the first trial has begun."""
+        with self._lock:
+            now = time.monotonic()
+            rows = [node.row(name, now) for name, node in sorted(self._nodes.items())]
+        if not rows:
+            return Text("waiting for a node to be ready", style="dim")
+        lines = Table.grid(padding=(0, 2), expand=True)
+        lines.add_column(no_wrap=True)
+        lines.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        lines.add_column(no_wrap=True, justify="right")
+        lines.add_column(no_wrap=True, justify="right")
+        for row in rows:
+            lines.add_row(*row)
+        return lines
 
 
 def chosen(tally: Tally, as_json: bool) -> Display:

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -124,18 +126,68 @@ def test_json_lines_hold_the_whole_record() -> None:
     assert Record.from_json(event["record"]) == OOM
 
 
-def test_on_a_terminal_the_bar_counts_and_a_failure_stays() -> None:
+def live(width: int = 160) -> tuple[display.LiveDisplay, io.StringIO]:
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=160, color_system=None)
-    shown = display.LiveDisplay(tally(), console)
+    console = Console(file=screen, force_terminal=True, width=width, color_system=None)
+    return display.LiveDisplay(tally(), console), screen
+
+
+def drawn(screen: io.StringIO) -> list[str]:
+    """Return the lines that were drawn last."""
+    text = screen.getvalue()
+    frame = text[text.rindex("tiny ") : text.rindex(display.HINT)]
+    return [line.strip() for line in frame.splitlines()]
+
+
+def test_on_a_terminal_the_bar_counts_and_a_failure_stays() -> None:
+    shown, screen = live()
     with shown:
         shown.started(SPEED.trial, "node-1")
-        shown.started(OOM.trial, "node-2")
         shown.kept(OOM)
-    text = screen.getvalue()
-    assert "4/12" in text
-    assert "node-1" in text
-    assert f"oom     {OOM.trial}  asked for 2 GiB" in text
-    last = text[text.rindex("Ctrl-C stops cleanly") :]
-    assert "node-1" in last
-    assert "node-2" not in last
+    bar, node = drawn(screen)
+    assert re.search(r"^tiny .* 4/12  1 oom  0 s, ETA 0 s", bar)
+    assert node.startswith(f"node-1  {SPEED.trial}  ")
+    assert f"oom     {OOM.trial}  asked for 2 GiB" in screen.getvalue()
+
+
+def test_a_node_has_one_line_with_what_runs_longest_there() -> None:
+    shown, screen = live()
+    with shown:
+        for block in range(3):
+            shown.started(trial_of(block), "node-1")
+        shown.started(trial_of(3), "node-2")
+        shown.kept(replace(SPEED, node="node-1"))
+        shown.kept(replace(SPEED, trial=trial_of(3), node="node-2"))
+    _, first, second = drawn(screen)
+    assert re.fullmatch(rf"node-1  {trial_of(1)}  and 1 more +0 s  1 trial", first)
+    assert re.fullmatch(r"node-2  idle +1 trial", second)
+
+
+def test_before_the_first_trial_it_says_what_it_waits_for() -> None:
+    shown, screen = live()
+    with shown:
+        pass
+    assert "waiting for a node to be ready" in screen.getvalue()
+
+
+def test_a_trial_that_was_lost_with_a_node_runs_on_the_next_alone() -> None:
+    shown, screen = live()
+    with shown:
+        shown.started(trial_of(), "node-1")
+        shown.started(trial_of(), "node-2")
+    _, first, second = drawn(screen)
+    assert first.startswith("node-1  idle")
+    assert second.startswith(f"node-2  {trial_of()}")
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_line_of_a_node_never_wraps_and_the_last_line_is_short(width: int) -> None:
+    """A longer line, and the terminal's own "^C" after it, would leave torn lines behind."""
+    shown, screen = live(width)
+    with shown:
+        shown.started(replace(trial_of(), cell=Choice("c" * 300)), "node-1")
+    lines = screen.getvalue()[screen.getvalue().rindex("tiny ") :].splitlines()
+    assert lines[1].startswith("node-1  ccc")
+    assert "0 trials" in lines[1]
+    assert lines[2].startswith(display.HINT)
+    assert len(lines[2].split("\x1b")[0].rstrip()) + 2 < width
