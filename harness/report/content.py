@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.forecast.expected import Expected
 from harness.report import (
+    capacity,
     evidence,
     figures,
     foretold,
@@ -99,7 +100,7 @@ def _sections(
     behind |= {table.key: table for table in scaling.tables(rows)} if len(rows) else {}
     if len(rows):
         paid = tradeoff.table(tradeoff.points(rows), rows)
-        for table in (theory.table(rows), savings.table(rows), paid):
+        for table in (theory.table(rows), savings.table(rows), capacity.table(rows), paid):
             behind[table.key] = table
     behind["answer"] = tables.answer_table(found, rows)
     behind["noise"], behind["copies"] = noise.weakest(rows), noise.bands(rows)
@@ -117,7 +118,7 @@ def _sections(
 
 
 SPEED = ("speed", "theory", "scaling", "crossings", "profile-time")
-MEMORY = ("memory", "savings", "profile-memory")
+MEMORY = ("memory", "capacity", "savings", "profile-memory")
 _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("answer", "Which one should I use?", ("answer",), "Nothing was measured to compare."),
     ("speed", "How does time grow with the sequence?", SPEED, "No speed trial is done."),

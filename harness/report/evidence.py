@@ -27,15 +27,18 @@ def speed(frame: pd.DataFrame) -> Table:
     ratio = _ranged(pairs.ratios(frame, "seconds_per_sequence"), "time_ratio")
     ratio = ratio.drop(columns=["blocks", "confidence"])
     data = data.merge(ratio, on=KEYS, how="left")
-    others = ["seconds_per_step", "seconds_per_update", "floor_ratio", "first_seconds"]
-    data = data.merge(_medians(frame, others), on=KEYS, how="left")
+    floor = _ranged(pairs.estimates(frame, "floor_ratio"), "floor_ratio")
+    floor = floor.drop(columns=["blocks", "confidence"])
+    others = ["seconds_per_step", "seconds_per_update", "first_seconds"]
+    for beside in (floor, _medians(frame, others)):
+        data = data.merge(beside, on=KEYS, how="left")
     columns = (
         ranged("seconds_per_sequence", "time per sequence", SECONDS),
         metric("seconds_per_step"),
         metric("seconds_per_update"),
         ranged("time_ratio", "time ratio", RATIO),
         word("verdict"),
-        metric("floor_ratio"),
+        ranged("floor_ratio", "time / floor", RATIO),
         metric("first_seconds"),
     )
     note = (
@@ -47,22 +50,36 @@ def speed(frame: pd.DataFrame) -> Table:
 
 
 def memory(frame: pd.DataFrame) -> Table:
-    """Return the four figures of memory beside what theory says is kept."""
-    names = ["peak_bytes", "static_bytes", "batch_bytes", "kept_bytes", "theory_kept_bytes"]
+    """Return the four figures of memory, each beside what theory says of it."""
+    names = [f"{name}_bytes" for name in ("peak", "static", "kept")]
+    names += [f"theory_{name}" for name in names] + ["batch_bytes"]
+    steps = ["kept_bytes_per_step", "theory_kept_bytes_per_step"]
     data = _medians(frame, names)
-    beside = ["peak_bytes_per_step", "resident_peak_bytes"]
-    data["kept_over_theory"] = data["kept_bytes"] / data["theory_kept_bytes"]
-    data = data.merge(_medians(frame, beside), on=KEYS, how="left")
+    for beside in (steps, ["peak_bytes_per_step", "resident_peak_bytes"]):
+        data = data.merge(_medians(frame, beside), on=KEYS, how="left")
+    for name in ("peak_bytes", "static_bytes", "kept_bytes", "kept_bytes_per_step"):
+        theory = data[f"theory_{name}"]
+        data[f"{name}_over_theory"] = data[name] / theory.where(theory > 0)
     columns = (
-        *(metric(name) for name in names),
-        Column("kept / theory", _theory_text),
-        *(metric(name) for name in beside),
+        metric("peak_bytes"),
+        _over_theory("peak_bytes", "peak / theory"),
+        metric("static_bytes"),
+        _over_theory("static_bytes", "static / theory"),
+        metric("batch_bytes"),
+        metric("kept_bytes"),
+        _over_theory("kept_bytes", "kept / theory"),
+        metric("kept_bytes_per_step"),
+        _over_theory("kept_bytes_per_step", "a step's / theory"),
+        metric("peak_bytes_per_step"),
+        metric("resident_peak_bytes"),
     )
     share = f"{DISAGREEMENT:.0%}".replace("%", " %")
     note = (
-        f"Exact tensor bytes. Beyond {share} from theory the ratio is marked with “!”. Per step:"
-        " what the steps of the second half add to the peak. The resident peak is the operating"
-        " system's view of the first sequence: a check, as it misses memory that is used again."
+        f"Exact tensor bytes. Beyond {share} from theory a ratio is marked with “!”. Of the peak"
+        " theory knows the least there can be, static + batch + kept, and not what the backward"
+        " pass needs on its way. Per step: what a step of the second half adds. The resident peak"
+        " is the operating system's view of the first sequence: a check, as it misses memory that"
+        " is used again."
     )
     return _made("memory", "What does it keep in memory?", note, data, columns, frame)
 
@@ -142,10 +159,15 @@ def _ranged(table: pd.DataFrame, key: str) -> pd.DataFrame:
     return table.rename(columns=names)
 
 
-def _theory_text(row: Row) -> str:
-    ratio = row["kept_over_theory"]
-    apart = math.isfinite(ratio) and abs(ratio - 1) > DISAGREEMENT
-    return RATIO.text(ratio) + (" !" if apart else "")
+def _over_theory(key: str, heading: str) -> Column:
+    """Return a column of a figure over its theory, marked where they are apart."""
+
+    def text(row: Row) -> str:
+        ratio = row[f"{key}_over_theory"]
+        apart = math.isfinite(ratio) and abs(ratio - 1) > DISAGREEMENT
+        return RATIO.text(ratio) + (" !" if apart else "")
+
+    return Column(heading, text)
 
 
 def _agrees_text(row: Row) -> str:

@@ -18,7 +18,7 @@ Rows = Sequence[dict[str, Any]]
 
 def sentence(where: str, rows: Rows, margin: float) -> str:
     """Return what to use at this point: time first, then the gradient, then memory."""
-    clauses = [_time(rows, margin), _bias(rows), _memory(rows), _disagreement(rows)]
+    clauses = [_time(rows, margin), _floor(rows), _bias(rows), _memory(rows), _disagreement(rows)]
     return f"{where}: " + "; ".join(clause for clause in clauses if clause) + "."
 
 
@@ -65,6 +65,21 @@ def _fastest(timed: Rows, base: str, margin: float) -> str:
         return f"{listed(names)} cannot be told apart as the fastest"
     ends = (best["time_ratio"], best["time_ratio_low"], best["time_ratio_high"])
     return f"{names[0]} is fastest, at {RATIO.interval(*ends)} the time of {base}"
+
+
+def _floor(rows: Rows) -> str:
+    """Return how far the baseline, and whoever is nearest, are from the bare matrix products."""
+    known = [row for row in rows if math.isfinite(row["floor_ratio"])]
+    if not known:
+        return ""
+    nearest = min(known, key=lambda row: float(row["floor_ratio"]))
+    told = [row for row in known if row["baseline"] and row is not nearest] + [nearest]
+    words = [
+        f"{row['implementation']}{', the nearest,' if row is nearest else ''}"
+        f" {RATIO.interval(*(row[f'floor_ratio{end}'] for end in ('', '_low', '_high')))}"
+        for row in told
+    ]
+    return f"over the time of the bare matrix products: {' and '.join(words)}"
 
 
 def _bias(rows: Rows) -> str:

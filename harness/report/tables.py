@@ -33,12 +33,14 @@ def answer(frame: pd.DataFrame) -> Answer:
     """Return the answer at every reference point; verdicts allow for the A/A band of its node."""
     times = pairs.ratios(frame, "seconds_per_sequence")
     laws = growth.exponents(frame, "seconds_per_sequence")
+    floors = pairs.estimates(frame, "floor_ratio")
     allowed = pairs.margins(frame, "seconds_per_sequence")
     sentences, rows = [], []
     for point in references(frame):
         found = [
             _row(frame, name, point)
             | _ratio(times, point | {"implementation": name})
+            | _ranged(floors, point | {"implementation": name}, "floor_ratio")
             | _exponent(laws, point | {"implementation": name})
             | _longest(frame, point | {"implementation": name})
             for name in pairs.series_order(pairs.at(frame, point))
@@ -76,6 +78,7 @@ def answer_table(found: Answer, frame: pd.DataFrame) -> Table:
         word("implementation"),
         Column("time ratio", _time_text),
         *([word("verdict")] if _judged(found.rows) else []),
+        ranged("floor_ratio", "time / floor", RATIO),
         share_of("memory_ratio", "memory ratio"),
         metric("cosine"),
         Column("note", note, numeric=False),
@@ -169,8 +172,12 @@ def _ratio(times: pd.DataFrame, named: Row) -> dict[str, Any]:
 
 def _exponent(laws: pd.DataFrame, named: Row) -> dict[str, float]:
     setting = {key: value for key, value in named.items() if key != "sequence_length"}
-    found = pairs.at(laws, setting)
-    ends = {"exponent": "estimate", "exponent_low": "low", "exponent_high": "high"}
+    return _ranged(laws, setting, "exponent")
+
+
+def _ranged(table: pd.DataFrame, named: Row, key: str) -> dict[str, float]:
+    found = pairs.at(table, named)
+    ends = {key: "estimate", f"{key}_low": "low", f"{key}_high": "high"}
     if found.empty:
         return dict.fromkeys(ends, math.nan)
     return {name: float(found.iloc[0][end]) for name, end in ends.items()}
@@ -234,6 +241,9 @@ _COLUMNS = [
     "blocks",
     "margin",
     "verdict",
+    "floor_ratio",
+    "floor_ratio_low",
+    "floor_ratio_high",
     "memory_ratio",
     "peak_bytes",
     "cosine",

@@ -4,6 +4,7 @@ import fake_records as fake
 import pytest
 
 from harness.report import evidence, figures, metrics, trials
+from harness.report.units import MISSING, RATIO
 
 SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=2)
 
@@ -29,6 +30,26 @@ def test_theory_further_away_than_five_percent_is_marked():
     table = evidence.memory(metrics.frame(fake.records(SMALL)))
     assert shown(table, "native")["kept / theory"].endswith(" !")  # 12 % apart
     assert not shown(table, "full_bptt")["kept / theory"].endswith(" !")
+
+
+def test_every_figure_of_memory_stands_beside_its_theory():
+    values = {"theory_static_bytes": 300_000, "kept_bytes_per_step": 1.0}
+    rows = metrics.frame(fake.records(SMALL))
+    table = evidence.memory(changed("memory", {**values, "theory_kept_bytes_per_step": 0.5}))
+    assert shown(table, "full_bptt")["static / theory"] == RATIO.text(1.0)
+    assert shown(table, "full_bptt")["a step's / theory"] == f"{RATIO.text(2.0)} !"
+    assert shown(table, "full_bptt")["peak / theory"].endswith(" !")  # 8 % of what is kept
+    assert shown(evidence.memory(rows), "full_bptt")["a step's / theory"] == MISSING
+
+
+def test_the_distance_to_the_floor_has_its_interval_over_blocks():
+    table = evidence.speed(metrics.frame(fake.records(replace(SMALL, blocks=6))))
+    native = table.data[table.data["implementation"] == "native"].iloc[0]
+    ends = [native[f"floor_ratio{end}"] for end in ("", "_low", "_high")]
+    assert ends[1] < ends[0] < ends[2]
+    assert shown(table, "native", native["sequence_length"])["time / floor"] == RATIO.interval(
+        *ends
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import fake_records as fake
 import pytest
 
 from harness.report import metrics, tables
+from harness.report.units import RATIO
 
 BASE, NATIVE, TRUNCATED, CHECKPOINTED, CLIPPED = fake.IMPLEMENTATIONS
 
@@ -39,6 +40,21 @@ def test_three_blocks_give_no_verdict_and_name_no_winner():
 def test_a_clear_winner_is_named_with_its_interval():
     (sentence,) = answer(speeds(6, (BASE, 1.0), (NATIVE, 0.5), (TRUNCATED, 0.8))).sentences
     assert "native is fastest, at 0.500" in sentence
+
+
+def test_the_distance_to_the_floor_is_said_of_the_baseline_and_of_the_nearest():
+    floor = {"floor_seconds": [0.1]}
+    records = [
+        replace(record, values={**record.values, **floor})
+        for record in speeds(6, (BASE, 1.0), (NATIVE, 0.5), (TRUNCATED, 0.8))
+    ]
+    found = answer(records)
+    base, native = RATIO.interval(10.2, 10.0, 10.4), RATIO.interval(5.1, 5.0, 5.2)
+    said = f"the bare matrix products: full_bptt {base} and native, the nearest, {native}"
+    assert said in found.sentences[0]
+    shown = tables.answer_table(found, metrics.frame(records)).shown().set_index("implementation")
+    assert shown.loc["native", "time / floor"] == native
+    assert "bare matrix products" not in answer(speeds(6, (BASE, 1.0))).sentences[0]
 
 
 def test_overlapping_intervals_name_no_winner():
