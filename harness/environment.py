@@ -63,7 +63,7 @@ def _fixed() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "cpu_model": _cpu_model(),
+        "cpu_model": cpu_model(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": ", ".join(_gpu_names()) or None,
@@ -99,7 +99,8 @@ def commit() -> str:
     return said.stdout.strip() if said.returncode == 0 else ""
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Return what the processor calls itself."""
     found = re.search(r"^model name\s*:\s*(.+)$", _text(CPU_INFO) or "", re.MULTILINE)
     return found[1] if found else platform.processor() or platform.machine()
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import TimeoutError as NoAnswer
 from typing import Any
 
+from harness import environment
 from harness.executors.client import Client, Launch, ServerLost
 from harness.executors.cores import gpus, physical_cores
 from harness.executors.protocol import Report, Request
@@ -47,6 +48,7 @@ class Agent:
             "pid": os.getpid(),
             "cores": physical_cores(),
             "gpus": gpus(),
+            "kind": environment.cpu_model(),
             "fault": str(self._fault or ""),
             "killed": self._fault is not None and not self._fault.words,
         }

@@ -21,6 +21,8 @@ from harness.executors.settings import NoSuchCluster, Setup, UnlikeNodes
 
 INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
+ACCELERATOR_LABEL = "ray.io/accelerator-type"  # of a node
+ACCELERATOR_TYPE = "accelerator_type:"  # begins a resource's name
 KNOCK_SECONDS = 5.0  # for a connection across any network
 VERSIONS_SECONDS = 30.0  # for all nodes to say what is installed; the rest is told as they land
 MISMATCH = "Version mismatch"  # how Ray begins when a driver's Python or Ray is not the cluster's
@@ -43,6 +45,7 @@ class Offer:
     cpus: float
     gpus: float
     slots: int  # trials at a time, as far as can be told from here
+    accelerator: str = ""  # as a device: "cuda:H100"; "cuda", where Ray knows no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +85,26 @@ class Cluster:
 
     def offers(self) -> list[Offer]:
         """Return the nodes that are alive and have a processor to give."""
-        return [
-            Offer(
-                key=node["NodeID"],
-                name=node["NodeManagerHostname"],
-                cpus=node["Resources"]["CPU"],
-                gpus=node["Resources"].get("GPU", 0.0),
-                slots=len(physical_cores()) if self._local else int(node["Resources"]["CPU"]),
-            )
+        nodes = [
+            node
             for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray's gap
             if node["Alive"] and node["Resources"].get("CPU", 0.0) >= 1
         ]
+        return [
+            Offer(
+                key=node["NodeID"],
+                name=_name(node, nodes),
+                cpus=node["Resources"]["CPU"],
+                gpus=node["Resources"].get("GPU", 0.0),
+                slots=len(physical_cores()) if self._local else int(node["Resources"]["CPU"]),
+                accelerator=_accelerator(node),
+            )
+            for node in nodes
+        ]
+
+    def devices(self) -> list[str]:
+        """Return the kinds of device that the nodes claim."""
+        return ["cpu", *sorted({offer.accelerator for offer in self.offers()} - {""})]
 
     def ship(self, archive: bytes) -> None:
         """Have agents be made from a parcel, on nodes that may have nothing of the harness.
@@ -172,6 +184,23 @@ class Cluster:
 
 def _on(offer: Offer) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(offer.key, soft=False)
+
+
+def _name(node: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the host's name, told apart where it has several nodes."""
+    host: str = node["NodeManagerHostname"]
+    alone = sum(each["NodeManagerHostname"] == host for each in nodes) == 1
+    return host if alone else f"{host} ({node['NodeID'][:6]})"
+
+
+def _accelerator(node: Mapping[str, Any]) -> str:
+    """Return the device that a node's accelerators are, by its labels or else its resources."""
+    if not node["Resources"].get("GPU"):
+        return ""
+    marks = [name for name in node["Resources"] if name.startswith(ACCELERATOR_TYPE)]
+    found = [name.removeprefix(ACCELERATOR_TYPE) for name in sorted(marks)]
+    label = (node.get("Labels") or {}).get(ACCELERATOR_LABEL)
+    return ":".join(["cuda", *([label] if label else found[:1])])
 
 
 def _value(reference: Reference) -> Mapping[str, str] | None:

@@ -18,8 +18,9 @@ from typing import Any
 
 from harness.executors.client import Launch
 from harness.executors.protocol import Channel
-from harness.executors.schedule import Schedule, Work
+from harness.executors.schedule import Schedule
 from harness.executors.settings import ExecutorError, Settings, Setup
+from harness.executors.work import Work
 
 STOP_SECONDS = 10.0  # for an orderly end
 
@@ -33,7 +34,7 @@ def main(channel: Channel) -> None:
     if local and setup.works:
         launch = Launch(setup.settings.module, setup.folder, setup.temporary)
     messages = (channel.receive() for _ in range(setup.works))
-    works = [Work(**message) for message in messages if message is not None]
+    works = [Work.from_json(message) for message in messages if message is not None]
     stop = threading.Event()
     threading.Thread(target=_await_stop, args=(channel, stop, setup), daemon=True).start()
     try:
@@ -71,8 +72,7 @@ def _run(
     # Ray lets everyone write to its folder; the one around it is this user's alone.
     cluster = Cluster(setup.settings.address, str(Path(setup.temporary) / "ray"))
     try:
-        gpus = any(offer.gpus for offer in cluster.offers())
-        channel.send({"event": "ready", "devices": ["cpu", "cuda"] if gpus else ["cpu"]})
+        channel.send({"event": "ready", "devices": cluster.devices()})
         if setup.parcel:
             cluster.ship(Path(setup.parcel).read_bytes())
         if setup.asks:

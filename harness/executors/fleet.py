@@ -12,8 +12,9 @@ from harness.executors.agent import GRACE_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request, variables
-from harness.executors.schedule import Node, Place, Schedule, Work
+from harness.executors.schedule import Node, Schedule
 from harness.executors.settings import ExecutorError, Setup
+from harness.executors.work import Place, Work
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
 START_SECONDS = 60.0  # for an agent, on a node that may be busy with something else
@@ -65,7 +66,8 @@ class Fleet:
         """Start an agent on every node; `path` leads to a fork server that is there already."""
         for offer in self._cluster.offers():
             slots = min(offer.slots, self._settings.slots or offer.slots)
-            self._schedule.nodes[offer.key] = Node(slots=slots, gpus=int(offer.gpus))
+            node = Node(slots=slots, gpus=int(offer.gpus), accelerator=offer.accelerator)
+            self._schedule.nodes[offer.key] = node
             self._members[offer.key] = member = Member(offer, None, offer.name)
             self._start(member, path)
 
@@ -129,6 +131,8 @@ class Fleet:
             if answer["lost"]:
                 self._hand_back(call.work, call.member, answer["lost"])
             else:
+                if (answer["result"] or {}).get("status") == "done":  # other ends say nothing
+                    self._schedule.learn(call.work, answer["ended"] - answer["started"])
                 self._report("report", call.work, call.member, report=answer)
 
     def _welcome(self, call: Call, hello: Mapping[str, Any]) -> None:
@@ -142,9 +146,8 @@ class Fleet:
         if hello["fault"]:
             self._give_up(member, hello["fault"])
             return
-        member.name = hello["name"]
         gpus = hello["gpus"][: int(member.offer.gpus)]
-        self._schedule.open(member.offer.key, hello["cores"][: node.slots], gpus)
+        self._schedule.open(member.offer.key, hello["cores"][: node.slots], gpus, hello["kind"])
         self._refuse()
 
     def _replace(self, call: Call, why: str) -> None:

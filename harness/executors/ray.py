@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,6 @@ from harness.executors import outcome
 from harness.executors.client import environment
 from harness.executors.parcel import Parcel, packed
 from harness.executors.protocol import Answer, Ask, Channel, Report
-from harness.executors.schedule import Work
 from harness.executors.settings import (
     ExecutorError,
     NoSuchCluster,
@@ -34,6 +33,7 @@ from harness.executors.settings import (
     UnlikeNodes,
     ignore,
 )
+from harness.executors.work import Work
 from harness.trial import Record, Trial
 
 EVERYWHERE = {
@@ -56,7 +56,7 @@ class Driver:
     """The process that drives Ray, for as long as the `with` block lasts."""
 
     def __init__(self, settings: Settings, parcel: Parcel | None = None) -> None:
-        self._settings = settings
+        self._settings = replace(settings, expected={})  # each work carries its own
         self._parcel = parcel
         self._temporary = tempfile.TemporaryDirectory(
             prefix="bptt-", dir=TEMPORARY, ignore_cleanup_errors=True
@@ -174,7 +174,12 @@ def run(
         before, started = len(waiting), dict[int, str]()
         with Driver(settings, parcel) as driver:
             works = [
-                Work.of(index, parcel.addressed(trial) if parcel else trial, losses[index])
+                Work.of(
+                    index,
+                    parcel.addressed(trial) if parcel else trial,
+                    losses[index],
+                    settings.expected.get(trial.id),
+                )
                 for index, trial in waiting.items()
             ]
             for event in driver.events(works):

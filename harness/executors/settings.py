@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.trial import Trial
@@ -18,6 +18,7 @@ class Settings:
     address: str | None = None  # of a Ray cluster; None: a Ray of our own on this machine
     target: str = "harness.worker:run_json"  # called in a fresh process: trial JSON -> record JSON
     slots: int | None = None  # trials at a time on a node; None: one for each physical core
+    expected: Mapping[str, float] = field(default_factory=dict)  # seconds of trials, by id
 
     @property
     def module(self) -> str:

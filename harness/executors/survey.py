@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +39,7 @@ class Survey:
 
     def run(self, stop: threading.Event) -> None:
         """Return once every node has answered everything, or cannot, or the wish to stop came."""
-        offers = self._cluster.offers()
-        hosts = Counter(offer.name for offer in offers)
-        agents = [
-            self._begin(offer, offer.name if hosts[offer.name] == 1 else _told_apart(offer))
-            for offer in offers
-        ]
+        agents = [self._begin(offer) for offer in self._cluster.offers()]
         try:
             while self._visits and not stop.is_set():
                 for reference, answer in self._cluster.answers(list(self._visits), POLL_SECONDS):
@@ -54,9 +48,9 @@ class Survey:
         finally:
             self._cluster.dismiss(agents, DISMISS_SECONDS)
 
-    def _begin(self, offer: Offer, name: str) -> Handle:
+    def _begin(self, offer: Offer) -> Handle:
         agent = self._cluster.start(offer, self._setup, None)
-        visit = Visit(name, agent, time.monotonic() + START_SECONDS)
+        visit = Visit(offer.name, agent, time.monotonic() + START_SECONDS)
         self._visits[self._cluster.hello(agent)] = visit
         return agent
 
@@ -92,8 +86,3 @@ class Survey:
     def _lose(self, visit: Visit, why: str) -> None:
         where = {"node": visit.name, "index": max(visit.index, 0)}
         self._tell({"event": "unanswered", **where, "why": why})
-
-
-def _told_apart(offer: Offer) -> str:
-    """Return a name for one of several nodes of a host."""
-    return f"{offer.name} ({offer.key[:6]})"

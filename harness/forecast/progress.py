@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from harness.forecast.demand import Levels, levels
@@ -11,20 +11,6 @@ from harness.forecast.model import Forecast
 from harness.trial import Record, Trial
 
 ALONE = "speed"  # the measurement that has a node to itself
-
-
-def longest_first(trials: Sequence[Trial], seconds: Mapping[str, float]) -> list[Trial]:
-    """Return the trials block by block, those that share a node longest first.
-
-    So the last to end are short, and no core waits long for them. Trials that run alone keep the
-    order that was drawn for them.
-    """
-
-    def place(trial: Trial) -> tuple[int, bool, float]:
-        alone = trial.measurement == ALONE
-        return trial.block, alone, 0.0 if alone else -seconds.get(trial.id, 0.0)
-
-    return sorted(trials, key=place)
 
 
 @dataclass(frozen=True, slots=True)

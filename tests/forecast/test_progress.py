@@ -6,7 +6,7 @@ import pytest
 from demands import demand, record, trial
 
 from harness.forecast.model import Forecast
-from harness.forecast.progress import Progress, longest_first
+from harness.forecast.progress import Progress
 from harness.trial import Limits
 
 
@@ -94,17 +94,3 @@ def test_a_trial_that_never_began_is_taken_off():
     progress.ended(record(trial("memory"), 0.0))
     progress.ended(record(trial(), 0.0))
     assert progress.remaining().seconds == 0.0
-
-
-def test_longest_first_leaves_blocks_and_timed_trials_as_they_were_drawn():
-    drawn = [
-        trial("speed", length=64),
-        trial("speed", length=256),
-        trial("memory", length=64),
-        trial("training", length=256),
-        trial("memory", length=64, block=1),
-        trial("gradients", length=256, block=1),
-    ]
-    seconds = {one.id: float(one.sequence_length) for one in drawn}
-    got = longest_first([drawn[5], *drawn[:5]], seconds)
-    assert got == [drawn[3], drawn[2], drawn[0], drawn[1], drawn[5], drawn[4]]
