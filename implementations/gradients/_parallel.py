@@ -97,10 +97,10 @@ def gradient_along(
     total: Gradient | None = None
     for first in reversed(range(0, len(window), chunk)):
         steps = window.window(first, min(first + chunk, len(window)))
-        cut = slice(first, first + len(steps))
-        before = tuple(part[cut] for part in states)
+        here = slice(first, first + len(steps))
+        before = tuple(part[here] for part in states)
         local = cell.local(cell.from_input(steps.inputs), cell.from_hidden(before[0]), before)
-        adjoint, message = back(cell, local, errors[cut], message)
+        adjoint, message = back(cell, local, errors[here], message)
         behind = gated.through_units(local, adjoint.unbind(-2))
         found = gated.parameter_gradients(cell, steps.inputs, before[0], behind)
         total = add(total, Gradient(output.loss, found))
@@ -121,7 +121,12 @@ def chunks(jacobian_bytes: int, shape: Shape) -> list[int]:
     """Return how many steps each chunk of a sequence of this shape takes."""
     width = shape.hidden_size if shape.mixing else 1
     chunk = _fitting(jacobian_bytes, int(shape.state_bytes) * shape.parts * width, shape.length)
-    return [min(chunk, shape.length - first) for first in range(0, shape.length, chunk)]
+    return cut(shape.length, chunk)
+
+
+def cut(length: int, chunk: int) -> list[int]:
+    """Return the lengths of the chunks of a sequence, the last one shorter where it must be."""
+    return [min(chunk, length - first) for first in range(0, length, chunk)]
 
 
 def along_flops(shape: Shape) -> float:

@@ -197,7 +197,8 @@ def test_a_linear_scan_is_full_bptt(cell: str) -> None:
     for length, batch_size in RAGGED:
         batch = batch_of(length, batch_size)
         exact = gradient_by(FullBPTT(), model, batch)
-        assert relative_error(gradient_by(LinearScan(), model, batch), exact) < 1e-14
+        for chunk in (1, 3, 256):
+            assert relative_error(gradient_by(LinearScan(chunk), model, batch), exact) < 1e-14
     other = gradient_by(LinearScan(), model, batch_of(19, 2, seed=3))
     assert relative_error(other, exact) > 1e-2
 
@@ -214,7 +215,7 @@ def test_a_long_scan_keeps_the_digits_that_sums_of_logarithms_lose() -> None:
     model, batch = model_with("mingru"), batch_of(4096)
     want = looped(model, batch.inputs)
     model, batch = model.float(), batch.to(torch.device("cpu"), torch.float32)
-    states = states_of(model.cell, batch, model.initial_state(2))[0][1:]
+    states = states_of(model.cell, batch, model.initial_state(2), 4096)[0][1:]
     a_z, a_g = model.cell.from_input(batch.inputs).chunk(2, -1)
     summed = nn.functional.logsigmoid(-a_z).cumsum(0)
     positive = torch.where(a_g >= 0, a_g + 0.5, torch.sigmoid(a_g))
@@ -278,11 +279,15 @@ def test_the_room_for_jacobians_bounds_the_peak() -> None:
 def test_a_room_that_holds_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, not 0"):
         DEER(0)
+    with pytest.raises(ValueError, match="at least 1 step, not 0"):
+        LinearScan(0)
 
 
 def test_theory_s_depth_grows_with_the_logarithm_of_the_length() -> None:
     def depth(method: str, length: int) -> int:
-        theory = rig_of("speed", method, cell=Choice("lru"), sequence_length=length).theory()
+        params = {"chunk": 1024} if method == "linear_scan" else {}
+        sizes = {"cell": Choice("lru"), "sequence_length": length}
+        theory = rig_of("speed", method, params=params, **sizes).theory()
         assert theory is not None
         return theory.sequential_depth
 
