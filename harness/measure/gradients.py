@@ -5,7 +5,8 @@ agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, defin
 scatter (of an unbiased method: draws, bias_squared, noise_to_signal, agrees), truncation_bias (the
 oracle's own, on the baseline's record: lags, relative_error, cosine of the gradient cut after so
 many lags),
-applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule.
+applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule, lyapunov
+(the largest exponent, in nats a step; null if not finite).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 from harness import oracle
 from harness.contract import Batch, Gradient, GradientMethod, Gradients
 from harness.drive import add
+from harness.measure.lyapunov import lyapunov
 from harness.measure.scatter import scatter
 from harness.rig import Rig
 from harness.trial import GradientsProtocol
@@ -68,6 +70,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "dtype_relative_error": own_error,
         "reach": length - 1 if claim == "exact" else reach(method, length),
         **lag_profile(oracle.lag_norms(double.model, batch)),
+        "lyapunov": lyapunov(double.model, batch, rig.generator("tangent")),
     }
 
 

@@ -3,9 +3,11 @@
 Values: sequence and loss; evaluated_at, score and seconds (of training alone, on a machine that
 other trials share); update, norm_before and norm_after (of the gradient at every update, before and
 after the clips of parameters; a clip of hidden gradients has acted before); updates,
-clipped_fraction, nonfinite_updates,
-first_nonfinite_update, score_name, score_better, trivial_score, trivial_formula, solved_score,
-solved_at, final_score, parameters. Curves are thinned to at most 128 points.
+clipped_fraction, nonfinite_updates, first_nonfinite_update, spike_max and spike_999 (the largest
+norm_before, and the one that a thousandth exceeds, over the median; null where that is 0),
+lyapunov (of the trained model, on the validation part; null if not finite), score_name,
+score_better, trivial_score, trivial_formula, solved_score, solved_at, final_score, parameters.
+Curves are thinned to at most 128 points.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from torch.nn.utils import get_total_norm
 
 from harness.contract import Batch, Clip, Gradient, Gradients, State
 from harness.drive import filled
+from harness.measure.lyapunov import lyapunov
 from harness.model import Model, detach
 from harness.rig import Rig
 from harness.trial import TrainingProtocol
 
 ROUNDING = 1e-5  # of a gradient's norm; torch's norm clip itself adds 1e-6
 CURVE_POINTS = 128  # more cannot be seen in a plot
+NEARLY_ALL = 0.999  # of the updates stay below what is told beside the largest (MEASURING)
 
 
 class Diverged(Exception):
@@ -174,6 +178,8 @@ def _values(
         "clipped_fraction": _clipped_fraction(counted),
         "nonfinite_updates": int((~finite).sum()),
         "first_nonfinite_update": None if finite.all() else int(finite.long().argmin()),
+        **spikes(before[finite]),
+        "lyapunov": _lyapunov(rig),
         "score_name": rig.task.score_name,
         "score_better": rig.task.score_better,
         "trivial_score": trivial.score,
@@ -183,6 +189,22 @@ def _values(
         "final_score": scores.score[-1],
         "parameters": sum(param.numel() for param in rig.model.parameters()),
     }
+
+
+def spikes(norms: Tensor) -> dict[str, float | None]:
+    """Return how far the largest gradients stand out of the usual one."""
+    usual = float(norms.median()) if len(norms) else 0.0
+    if not usual:
+        return {"spike_max": None, "spike_999": None}
+    return {
+        "spike_max": float(norms.max()) / usual,
+        "spike_999": float(norms.quantile(NEARLY_ALL)) / usual,
+    }
+
+
+def _lyapunov(rig: Rig) -> dict[str, Any] | None:
+    double = rig.without_clips().in_float64()
+    return lyapunov(double.model, double.batch(0, "valid"), rig.generator("tangent"))
 
 
 def _clipped_fraction(clips: tuple[_Counted, ...]) -> float | None:

@@ -87,7 +87,7 @@ def memory(frame: pd.DataFrame) -> Table:
 def gradients(frame: pd.DataFrame) -> Table:
     """Return every method's gradient against the float64 oracle."""
     names = ["cosine", "relative_error", "norm_ratio", "applied_cosine", "dtype_relative_error"]
-    names += ["reach_steps", "horizon_90_steps", "horizon_99_steps"]
+    names += ["lyapunov", "reach_steps", "horizon_90_steps", "horizon_99_steps"]
     data = _medians(frame, names)
     known = frame[frame["measurement"] == "gradients"]
     rows = [
@@ -100,7 +100,7 @@ def gradients(frame: pd.DataFrame) -> Table:
     columns = (
         word("claim"),
         Column("agrees with itself", _agrees_text, numeric=False),
-        *(metric(name) for name in names[:6]),
+        *(metric(name) for name in names[:7]),
         word("verdict", "stability"),
     )
     note = (
@@ -113,7 +113,8 @@ def gradients(frame: pd.DataFrame) -> Table:
 def training(frame: pd.DataFrame) -> Table:
     """Return final scores beside the trivial predictor's, and whether the task was solved."""
     names = ["final_score", "trivial_score", "solved_score", "solved_at_sequence", "clipped_share"]
-    names += ["updates", "nonfinite_updates", "training_seconds", "parameters"]
+    names += ["updates", "nonfinite_updates", "spike_max", "trained_lyapunov"]
+    names += ["training_seconds", "parameters"]
     data = _medians(frame, names)
     known = frame[(frame["measurement"] == "training") & frame["score_name"].notna()]
     words = known.drop_duplicates(KEYS)[[*KEYS, "score_name", "score_better", "trivial_formula"]]
@@ -126,6 +127,8 @@ def training(frame: pd.DataFrame) -> Table:
         metric("clipped_share"),
         metric("updates"),
         metric("nonfinite_updates"),
+        metric("spike_max"),
+        metric("trained_lyapunov"),
         metric("training_seconds"),
     )
     note = "Medians over blocks. The trivial predictor learns nothing; its formula is in the CSV."

@@ -77,6 +77,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("reach_steps", "reach", COUNT, "higher"),
     Metric("horizon_90_steps", "90 % horizon", COUNT),
     Metric("horizon_99_steps", "99 % horizon", COUNT),
+    Metric("lyapunov", "Lyapunov exponent", PLAIN),  # the largest, in nats a step
+    Metric("trained_lyapunov", "Lyapunov exponent, trained", PLAIN),
+    Metric("spike_max", "largest gradient / median", RATIO, "lower"),
     Metric("final_score", "final score", PLAIN),
     Metric("trivial_score", "trivial predictor", PLAIN),
     Metric("solved_score", "solved from", PLAIN),
@@ -204,8 +207,9 @@ def _memory(values: Values, trial: Trial) -> Row:
     names += ["kept_bytes_per_step", "peak_bytes_per_step", "reserved_peak_bytes"]
     names += ["theory_static_bytes", "theory_kept_bytes_per_step"]
     row = {name: _float(values.get(name)) for name in names}
-    kept = _theory(values, "kept_bytes")
-    peak = row["static_bytes"] + row["batch_bytes"] + kept
+    kept, peak = _theory(values, "kept_bytes"), _float(values.get("theory_peak_bytes"))
+    if math.isnan(peak):  # a record of before it was kept
+        peak = row["static_bytes"] + row["batch_bytes"] + kept
     flags = "; ".join(values.get("flags") or ())
     return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak, "flags": flags}
 
@@ -224,6 +228,7 @@ def _gradients(values: Values, trial: Trial) -> Row:
         "reach_steps": _float(values.get("reach")),
         "horizon_90_steps": _float(values.get("horizon_90")),
         "horizon_99_steps": _float(values.get("horizon_99")),
+        "lyapunov": _float((values.get("lyapunov") or {}).get("median")),
         **{name: values.get(name) for name in ("claim", "agrees", "verdict", "rule")},
     }
 
@@ -245,6 +250,8 @@ def _training(values: Values, trial: Trial) -> Row:
         **{name: values.get(name) for name in words},
         "solved_at_sequence": _float(values.get("solved_at")),
         "clipped_share": _float(values.get("clipped_fraction")),
+        "spike_max": _float(values.get("spike_max")),
+        "trained_lyapunov": _float((values.get("lyapunov") or {}).get("median")),
         "updates_per_sequence": _float(values.get("updates")) / sequences,
         "training_seconds": _float(seconds[-1]),
     }

@@ -6,7 +6,8 @@ import pytest
 import torch
 from rigs import rig_of
 
-from harness.measure.training import Diverged, _clipped_fraction, _Counted, measure
+from harness.measure import gradients
+from harness.measure.training import Diverged, _clipped_fraction, _Counted, measure, spikes
 from harness.trial import Choice
 from implementations.clips.value import Value
 
@@ -34,6 +35,23 @@ def test_truncation_updates_once_a_window() -> None:
     params = {"stride": 8, "depth": 8}
     values = measure(rig_of("training", "truncated_bptt", params=params, protocol=SHORT))
     assert values["updates"] == 20 * 3
+
+
+def test_a_spike_stands_out_of_the_median_as_often_as_it_happens() -> None:
+    norms = torch.ones(2000).double()
+    norms[7] = 40.0  # one update in 2,000: the largest, and beyond what 99.9 % stay below
+    assert spikes(norms) == {"spike_max": 40.0, "spike_999": 1.0}
+    norms[:100] = 40.0
+    assert spikes(2 * norms) == {"spike_max": 40.0, "spike_999": 40.0}
+    assert set(spikes(torch.zeros(3)).values()) == set(spikes(norms[:0]).values()) == {None}
+
+
+def test_the_trained_model_has_a_lyapunov_exponent_and_a_frozen_one_the_fresh_models() -> None:
+    trained = measure(rig_of("training", protocol=SHORT, learning_rate=0.1))
+    frozen = measure(rig_of("training", protocol=SHORT, learning_rate=1e-12))
+    fresh = gradients.measure(rig_of("gradients"))
+    assert frozen["lyapunov"]["median"] == pytest.approx(fresh["lyapunov"]["median"], abs=0.02)
+    assert trained["lyapunov"]["median"] != pytest.approx(fresh["lyapunov"]["median"], abs=0.02)
 
 
 def test_a_tight_clip_clips_every_update_and_a_loose_one_none() -> None:

@@ -1,0 +1,86 @@
+"""The largest Lyapunov exponent, where it is known: of linear maps, and beside a product of J."""
+
+import math
+
+import pytest
+import torch
+from problems import CELLS, Probe, batch_of, model_of
+from rigs import REGISTRY, rig_of
+from torch import Tensor
+
+from harness.contract import Cell, State
+from harness.measure.lyapunov import growths, lyapunov
+from harness.model import Model
+from harness.trial import Choice
+
+LENGTH = 60
+
+
+class Linear(Cell):
+    """h_t = W h_{t-1} + U x_t: the exponent is ln of the largest |eigenvalue| of W."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(3, len(weight))
+        self.weight = torch.nn.Parameter(weight)
+        self.u = torch.nn.Parameter(torch.ones(len(weight), 3))
+
+    def advance(self, x: Tensor, state: State) -> State:
+        return (state[0] @ self.weight.T + x @ self.u.T,)
+
+
+def linear(weight: Tensor) -> Model:
+    return Model(Linear(weight), Probe()).double()
+
+
+def exponent(model: Model) -> float:
+    found = lyapunov(model, batch_of(LENGTH), torch.Generator().manual_seed(0))
+    assert found is not None
+    assert found["lower"] <= found["median"] <= found["upper"]
+    return float(found["median"])
+
+
+@pytest.mark.parametrize("largest", [0.5, 1.0, 1.3])
+def test_of_a_linear_map_it_is_the_log_of_the_largest_eigenvalue(largest: float) -> None:
+    basis = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(3)))[0]
+    weight = basis @ torch.diag(torch.tensor([largest, 0.2, -0.1, 0.05])) @ basis.T
+    # a share (0.2 / 0.5)^15 of the first direction is left after the steps that are not counted
+    assert exponent(linear(weight)) == pytest.approx(math.log(largest), abs=1e-5)
+
+
+def test_of_a_rotation_nothing_grows_in_any_direction() -> None:
+    weight = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(4)))[0]
+    assert exponent(linear(weight)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_of_a_cell_it_is_what_the_product_of_its_jacobians_grows_by(cell: str) -> None:
+    model, batch = model_of(cell), batch_of(12, batch_size=1)
+    grown = growths(model, batch, torch.Generator().manual_seed(0))[:, 0]
+    state, product, width = model.initial_state(1), torch.eye(5 * model.cell.parts).double(), 5
+    for x in batch.inputs:
+
+        def step(flat: Tensor, x: Tensor = x) -> Tensor:
+            return torch.cat(model.advance(x, flat.split(width, 1)), 1)
+
+        flat = torch.cat(state, 1)
+        jacobian = torch.autograd.functional.jacobian(step, flat)[0, :, 0, :]
+        product, state = jacobian @ product, step(flat).detach().split(width, 1)
+    first = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(1, width, generator=first).double() for _ in range(model.cell.parts)]
+    start = torch.cat(drawn, 1)[0]
+    want = (product @ start).norm() / start.norm()
+    assert float(grown.sum().exp()) == pytest.approx(float(want), rel=1e-6)
+
+
+def test_a_state_that_leaves_the_numbers_has_no_exponent() -> None:
+    for weight in (math.nan, 0.0):
+        model = linear(torch.full((2, 2), weight))
+        assert lyapunov(model, batch_of(9), torch.Generator()) is None
+
+
+@pytest.mark.parametrize(
+    "cell", sorted(one.name for one in REGISTRY.plugins if one.kind == "cells")
+)
+def test_every_cell_can_be_pushed_along_a_tangent(cell: str) -> None:
+    rig = rig_of("gradients", cell=Choice(cell), sequence_length=5).in_float64()
+    assert lyapunov(rig.model, rig.batch(), rig.generator("tangent")) is not None
