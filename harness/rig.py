@@ -34,6 +34,10 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
+class NoDevice(Exception):
+    """The node claims a device that torch cannot use there; the message says why."""
+
+
 class Skipped(Exception):
     """The trial asks for what its plugins cannot do; the message says why."""
 
@@ -128,10 +132,11 @@ def build(trial: Trial, registry: Registry) -> Rig:
     """Return the trial's rig; rivals of one block get the same weights, whatever the dtype.
 
     Raises:
+        NoDevice: there is no such device here.
         Skipped: a plugin cannot do what the trial asks.
     """
     task: Task = registry.build("tasks", trial.task)
-    device, number = torch.device(trial.device), DTYPES[trial.dtype]
+    device, number = _device(trial), DTYPES[trial.dtype]
     torch.manual_seed(seed_of(trial, "weights"))
     cell: Cell = registry.build("cells", trial.cell, task.input_size, trial.hidden_size)
     model = Model(cell, task).to(device, number)
@@ -147,6 +152,15 @@ def build(trial: Trial, registry: Registry) -> Rig:
     if reason is not None:
         raise Skipped(reason)
     return Rig(trial, task, model, method, tuple(clips), device, number)
+
+
+def _device(trial: Trial) -> torch.device:
+    try:
+        return torch.empty(0, device=trial.torch_device).device
+    except (AssertionError, RuntimeError) as error:  # the first: a torch that was built without
+        why = str(error).splitlines()[0]
+        said = f"the node claims a device {trial.device!r}, which torch {torch.__version__} there"
+        raise NoDevice(f"{said} cannot use: {why}") from error
 
 
 def _hidden_conflict(method: GradientMethod, clips: list[Clip]) -> str | None:

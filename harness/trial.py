@@ -128,7 +128,7 @@ class Trial:
     sequence_length: int
     hidden_size: int
     batch_size: int
-    device: str  # "cpu", "cuda"
+    device: str  # "cpu", "cuda", or a kind of the latter: "cuda:H100"
     dtype: str
     threads: int
     update: str  # "window" or "sequence": when parameters move
@@ -156,6 +156,11 @@ class Trial:
             del data["replica"]
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:ID_DIGITS]
+
+    @property
+    def torch_device(self) -> str:
+        """Return the device in torch's words; which of a kind it is, the node has settled."""
+        return self.device.partition(":")[0]
 
     def __str__(self) -> str:
         return (

@@ -18,7 +18,7 @@ from harness import environment
 from harness.measure import capacity, gradients, memory, speed, training
 from harness.measure.account import free_bytes, is_out_of_memory
 from harness.registry import Registry
-from harness.rig import Rig, Skipped, build
+from harness.rig import NoDevice, Rig, Skipped, build
 from harness.trial import Record, Trial
 
 MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
@@ -81,6 +81,9 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
         return "done", "", "", MEASURES[trial.measurement](rig)
     except Skipped as skipped:
         return "skipped", str(skipped), "leave this combination out with [[exclude]]", {}
+    except NoDevice as absent:
+        advice = "see nvidia-smi and torch.version.cuda there, or leave the device out of the sweep"
+        return "failed", str(absent), advice, {}
     except training.Diverged as diverged:
         advice = "lower learning_rate, or add a clip: clip = [{ use = 'norm', max_norm = 1.0 }]"
         return "nonfinite", str(diverged), advice, diverged.values
@@ -99,7 +102,7 @@ def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, An
     theory = rig.theory() if rig is not None else None
     return {
         "asked_bytes": int(asked[1]) if asked else None,
-        "free_bytes": free_bytes(torch.device(trial.device)),
+        "free_bytes": free_bytes(torch.device(trial.torch_device)),
         "theory": theory and asdict(theory),
     }
 

@@ -126,3 +126,14 @@ def test_a_bug_is_a_failure_that_names_its_line(tmp_path: Path) -> None:
     assert record.status == "failed"
     assert "ZeroDivisionError" in record.reason
     assert "broken.py" in record.reason
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="here it can be used")
+def test_a_device_that_a_node_claims_but_cannot_use_is_a_record_that_says_so() -> None:
+    record = run(trial_of("memory", device="cuda:H100"))
+    assert record.status == "failed"
+    claim = (
+        f"the node claims a device 'cuda:H100', which torch {torch.__version__} there cannot use"
+    )
+    assert record.reason.startswith(f"{claim}: ")
+    assert "leave the device out" in record.advice

@@ -6,11 +6,9 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import cast
 
 from harness.registry import DeviceError, Kind, Mistake, Registry
 from harness.sweep import match
-from harness.sweep.form import Device
 from harness.sweep.read import Sweep
 from harness.trial import Choice, Implementation, Trial
 
@@ -28,17 +26,20 @@ class Planned:
 def settle(sweep: Sweep, devices: tuple[str, ...]) -> Sweep:
     """Return the sweep with `auto` replaced by the kinds of device that are there.
 
+    Accelerators of one model are all "cuda"; those of several are told apart, as "cuda:H100".
+
     Raises:
         DeviceError: the sweep asks for a kind that is not.
     """
     wanted = sweep.axes.device
-    absent = [device for device in wanted if device not in ("auto", *devices)]
+    kinds = tuple(dict.fromkeys(device.partition(":")[0] for device in devices))
+    absent = [device for device in wanted if device not in ("auto", *kinds, *devices)]
     if absent:
         what = f'there is no device "{absent[0]}" here; there is: {", ".join(devices)}'
         raise DeviceError(Mistake("axes.device", f'{what}. "auto" takes what there is'))
     named = [device for device in wanted if device != "auto"]
-    there = devices if "auto" in wanted else ()
-    settled = tuple(cast(Device, device) for device in dict.fromkeys((*named, *there)))
+    there = kinds if len(kinds) == len(devices) else devices
+    settled = tuple(dict.fromkeys((*named, *(there if "auto" in wanted else ()))))
     return replace(sweep, axes=replace(sweep.axes, device=settled))
 
 

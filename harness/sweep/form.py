@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
-from pydantic import BeforeValidator, ConfigDict, Strict
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict
 
 from harness.sweep import units
 from harness.sweep.values import (
     AXIS,
     chosen,
+    device,
     joined,
     listed,
     protocol,
@@ -30,7 +31,7 @@ Cells = Annotated[tuple[Choice, ...], chosen("cells")]
 Tasks = Annotated[tuple[Choice, ...], chosen("tasks")]
 Gradients = Annotated[tuple[Choice, ...], chosen("gradients")]
 Clips = Annotated[tuple[Choice, ...], chosen("clips")]
-Device = Literal["auto", "cpu", "cuda"]
+Device = Annotated[str, Strict(), AfterValidator(device)]
 Dtype = Literal["float32", "float64", "bfloat16"]
 Update = Literal["window", "sequence"]
 Optimizer = Literal["adam", "sgd"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from harness.registry.mistake import meant
-from harness.sweep.form import Device, Dtype, Optimizer, Update
+from harness.sweep.form import Dtype, Optimizer, Update
+from harness.sweep.values import DEVICES
 from harness.trial import MEASUREMENTS, STATUSES, Choice, Record, Trial
 
 Fact = str | int | float
@@ -48,7 +49,7 @@ OF_RECORD = (*OF_TRIAL, "status")
 WORDS: Mapping[str, tuple[str, ...]] = {  # a key with few values -> all that it can have
     "measurement": MEASUREMENTS,
     "status": STATUSES,
-    "device": tuple(name for name in get_args(Device) if name != "auto"),
+    "device": DEVICES,
     "dtype": get_args(Dtype),
     "update": get_args(Update),
     "optimizer": get_args(Optimizer),
@@ -92,7 +93,7 @@ def facts_of(trial: Trial) -> dict[str, tuple[Fact, ...]]:
         "clip": tuple(name for clip in own.clips for name in _names(clip)),
         "cell": _names(trial.cell),
         "task": _names(trial.task),
-        "device": (trial.device,),
+        "device": (trial.device, trial.torch_device),
         "dtype": (trial.dtype,),
         "update": (trial.update,),
         "optimizer": (trial.optimizer,),
@@ -172,7 +173,7 @@ def condition(key: str, comparison: str, value: object, keys: tuple[str, ...]) -
 def _fact(key: str, value: object) -> Fact:
     if key not in NUMBERS and isinstance(value, str):
         words = WORDS.get(key, (value,))
-        if value not in words:
+        if value not in words and not (key == "device" and value.partition(":")[0] in words):
             raise ValueError(f"there is no {key} {value!r}{meant(value, words)} {_values(words)}")
         return value
     try:

@@ -21,6 +21,9 @@ EXACT = (
     "capacity",
 )  # measurements that repeat to the byte: one block says all there is to know
 
+ACCELERATORS = ("cuda",)
+DEVICES = ("cpu", *ACCELERATORS)  # kinds; "cuda:H100" is a model of one
+
 T = TypeVar("T")
 
 
@@ -47,6 +50,19 @@ def joined(choices: tuple[tuple[Choice, ...], ...]) -> tuple[Choice, ...]:
 
 
 AXIS = (MinLen(1), BeforeValidator(listed), AfterValidator(distinct))
+
+
+def device(value: str) -> str:
+    """Return the value, which must be "auto", a kind of device, or a model of that kind.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    kind, _, model = value.partition(":")
+    if value in ("auto", *DEVICES) or (kind in ACCELERATORS and model):
+        return value
+    known = ", ".join(("auto", *DEVICES, *(f"{name}:MODEL" for name in ACCELERATORS)))
+    raise ValueError(f"{value!r} is not known{meant(value, ('auto', *DEVICES))} It can be: {known}")
 
 
 def chosen(kind: Kind) -> BeforeValidator:

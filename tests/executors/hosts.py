@@ -9,9 +9,10 @@ from ray.cluster_utils import Cluster
 
 if __name__ == "__main__":
     cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
-    cluster.add_node(num_cpus=2, num_gpus=1)
+    cluster.add_node(num_cpus=2, num_gpus=1, labels={"ray.io/accelerator-type": "H100"})
+    cluster.add_node(num_cpus=1, num_gpus=1, resources={"accelerator_type:A100": 1})
     plain = cluster.add_node(num_cpus=2)
     print(cluster.address, flush=True)
     if sys.stdin.readline():

@@ -134,3 +134,14 @@ def test_a_resolved_sweep_reads_back_to_the_same_trials(copied: str) -> None:
     again = read(draft.read(resolved(sweep), "elsewhere/sweep.toml"), REGISTRY)
     assert again.description == 'A "quoted" line, ünïcode'
     assert expand(again, ("cpu",), REGISTRY) == expand(sweep, ("cpu",), REGISTRY)
+
+
+def test_accelerators_of_several_models_are_several_devices_and_those_of_one_are_not() -> None:
+    auto, any_one = sweep_of(SMALL, "device=auto"), sweep_of(SMALL, "device=cuda")
+    there = ("cpu", "cuda:A100", "cuda:H100")
+    assert settle(auto, there).axes.device == there
+    assert settle(auto, ("cpu", "cuda:H100")).axes.device == ("cpu", "cuda")
+    assert settle(any_one, there).axes.device == ("cuda",)
+    assert settle(sweep_of(SMALL, "device=cuda:H100"), there).axes.device == ("cuda:H100",)
+    with pytest.raises(DeviceError, match='no device "cuda:H100" here; there is: cpu, cuda:A100'):
+        settle(sweep_of(SMALL, "device=cuda:H100"), ("cpu", "cuda:A100"))
