@@ -7,11 +7,13 @@ import socket
 import threading
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as NoAnswer
+from pathlib import Path
 from typing import Any
 
 from harness import environment
 from harness.executors.client import Client, Launch, ServerLost
 from harness.executors.cores import gpus, physical_cores
+from harness.executors.forkserver import remove
 from harness.executors.protocol import Report, Request
 
 GRACE_SECONDS = 30.0  # beyond a trial's limit, after which its fork server is taken to hang
@@ -28,6 +30,7 @@ class Agent:
         self._folder = folder if os.path.isdir(folder) else None
         self._temporary = temporary if os.path.isdir(temporary) else None
         self._lock = threading.Lock()
+        self._given = path
         self._launch: Launch | None = None
         self._client: Client | None = None
         self._running = 0
@@ -110,3 +113,5 @@ class Agent:
             client.close()
             if self._launch is not None:
                 self._launch.close()
+            elif self._given is not None:
+                remove(Path(self._given).parent)  # killed, it could not

@@ -19,7 +19,7 @@ from typing import Any
 from harness.executors.client import Launch
 from harness.executors.protocol import Channel
 from harness.executors.schedule import Schedule
-from harness.executors.settings import ExecutorError, Settings, Setup
+from harness.executors.settings import ExecutorError, NodesLost, Settings, Setup
 from harness.executors.work import Work
 
 STOP_SECONDS = 10.0  # for an orderly end
@@ -41,6 +41,8 @@ def main(channel: Channel) -> None:
         _run(setup, works, launch, channel, stop)
         channel.send({"event": "end"})
     except ExecutorError as error:
+        if local and isinstance(error, NodesLost):
+            sys.exit(str(error))  # another Ray, by another driver, has nodes again
         channel.send({"event": "error", "why": str(error), "kind": type(error).__name__})
     finally:
         if launch is not None:

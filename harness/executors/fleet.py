@@ -13,7 +13,7 @@ from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request, variables
 from harness.executors.schedule import Node, Schedule
-from harness.executors.settings import ExecutorError, Setup
+from harness.executors.settings import ExecutorError, NodesLost, Setup
 from harness.executors.work import Place, Work
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
@@ -61,6 +61,7 @@ class Fleet:
         self._members: dict[str, Member] = {}
         self._calls: dict[Reference, Call] = {}
         self._last_fault = ""  # for which a node was given up
+        self._error: type[ExecutorError] = ExecutorError  # that it is, once no node is left
 
     def enlist(self, path: str | None) -> None:
         """Start an agent on every node; `path` leads to a fork server that is there already."""
@@ -76,6 +77,7 @@ class Fleet:
 
         Raises:
             ExecutorError: no node is left to run what still waits.
+            NodesLost: that is so because the last of them was lost.
         """
         self._refuse()
         while not stop.is_set():
@@ -86,7 +88,7 @@ class Fleet:
                 return
             if not self._schedule.nodes:
                 why = self._last_fault or "none of them has a processor to give"
-                raise ExecutorError(f"no node is left to run trials on: {why}")
+                raise self._error(f"no node is left to run trials on: {why}")
             for reference, answer in self._cluster.answers(list(self._calls), POLL_SECONDS):
                 self._take_in(self._calls.pop(reference), answer)
             self._end_overdue()
@@ -160,6 +162,7 @@ class Fleet:
         alive = {offer.key for offer in self._cluster.offers()}
         if member.offer.key not in alive or member.faults > MAX_LOSSES:
             self._give_up(member, why)
+            self._error = NodesLost
             return
         self._schedule.nodes[member.offer.key].open = False
         self._start(member, None)

@@ -63,7 +63,10 @@ class Server:
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _read_requests(self) -> None:
-        chunk = self._client.recv(CHUNK_BYTES)
+        try:
+            chunk = self._client.recv(CHUNK_BYTES)
+        except OSError:  # killed, it took no leave
+            chunk = b""
         if not chunk:
             self._stop()
         *lines, self._received = (self._received + chunk).split(b"\n")
@@ -117,7 +120,10 @@ class Server:
             os.close(descriptor)
         del self._running[running.pid]
         self._end_orphans()
-        self._client.sendall(encode(report.to_json()))
+        try:
+            self._client.sendall(encode(report.to_json()))
+        except OSError:  # it went as it was told
+            self._stop()
 
     def _end_orphans(self) -> None:
         """End what trials that are over started in other groups: it is this process's child now."""
@@ -179,7 +185,8 @@ def main(listener: socket.socket, module: str) -> NoReturn:
     client, _ = listener.accept()
     listener.close()
     ready = {"pid": os.getpid(), "import_seconds": time.monotonic() - began}
-    client.sendall(encode(ready))
+    with contextlib.suppress(OSError):  # it is gone already, as is seen next
+        client.sendall(encode(ready))
     Server(client, sys.stdin.fileno(), folder).serve()
 
 

@@ -55,7 +55,7 @@ class Landing:
             return
         try:
             self._folder = tempfile.mkdtemp(prefix="bptt-")
-            self._sweeper = _sweeper(self._folder)  # open as long as this process lives
+            self._sweeper = sweeper(self._folder)  # open as long as this process lives
             _unpack(archive, sha256, self._folder)
             self._agent = _agent(self._folder, module)
         except (OSError, ValueError, ImportError) as error:
@@ -79,7 +79,7 @@ class Landing:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _sweeper(folder: str) -> int:
+def sweeper(folder: str) -> int:
     """Start what removes the folder once the descriptor returned is closed, however that is."""
     reading, writing = os.pipe()
     # Its shell ends at once: nobody's child, the rest of it ends with no one.

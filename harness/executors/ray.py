@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.executors import outcome
+from harness.executors import landing, outcome
 from harness.executors.client import environment
 from harness.executors.parcel import Parcel, packed
 from harness.executors.protocol import Answer, Ask, Channel, Report
@@ -44,6 +44,9 @@ LOCAL = {
     "RAY_worker_niceness": "0",  # Ray's own choice, 15, slows a timed product 70-fold
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listens on loopback only
     "RAY_AUTH_MODE": "token",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # a head that is gone stays gone
+    "RAY_health_check_period_ms": "1000",  # a raylet is missed after five of them
+    "RAY_memory_monitor_refresh_ms": "0",  # it kills agents for what their trials take
     "RAY_task_events_report_interval_ms": "0",  # the head's memory stays flat
 }
 TEMPORARY = "/tmp"  # a socket's path has at most 107 characters, and Ray's are long
@@ -61,6 +64,8 @@ class Driver:
         self._temporary = tempfile.TemporaryDirectory(
             prefix="bptt-", dir=TEMPORARY, ignore_cleanup_errors=True
         )
+        # Both hold it: where both are killed at once, the folder goes all the same.
+        self._sweeper = landing.sweeper(self._temporary.name)
         self._log = Path(self._temporary.name) / "log"
         own, other = socket.socketpair()
         with other, self._log.open("wb") as log:
@@ -69,7 +74,7 @@ class Driver:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[other.fileno()],
+                pass_fds=[other.fileno(), self._sweeper],
                 start_new_session=True,  # Ctrl-C at a terminal is not for it
                 env=self._environment(),
             )
@@ -97,6 +102,7 @@ class Driver:
             self._process.wait()
             self._channel.dispose()
             self._temporary.cleanup()
+            os.close(self._sweeper)
 
     def events(self, works: Sequence[Work], asks: Sequence[Ask] = ()) -> Iterator[dict[str, Any]]:
         """Hand over the works, or calls for every node, then yield what is told, up to "end".
@@ -186,6 +192,7 @@ def run(
                 index = event.get("index", -1)
                 if event["event"] == "started":
                     started[index] = event["node"]
+                    losses[index] += 1  # unless it is told of again
                     on_start(waiting[index], event["node"])
                 elif index in waiting:
                     yield _record(waiting.pop(index), event)
@@ -194,7 +201,6 @@ def run(
         if waiting and lives > outcome.MAX_LOSSES:
             raise ExecutorError(f"Ray was lost {lives} times and nothing ran: {words}")
         for index in started.keys() & waiting.keys():
-            losses[index] += 1
             if losses[index] > outcome.MAX_LOSSES:
                 trial, node = waiting.pop(index), started[index]
                 yield outcome.loss(trial, "Ray's head was lost", node, losses[index])

@@ -46,6 +46,10 @@ class NoSuchCluster(ExecutorError):
     """There is no Ray cluster at the address."""
 
 
+class NodesLost(ExecutorError):
+    """Every node was lost, and through no fault of what it was to run."""
+
+
 class UnlikeNodes(ExecutorError):
     """A node's Python, torch or Ray is not that of the machine that launched the sweep."""
 

@@ -102,6 +102,13 @@ def close_output(payload):
     return {}
 
 
+def linger(payload):
+    """Take a while, or none once there is no more to wait for."""
+    if not Path(payload["hurry"]).exists():
+        time.sleep(payload["seconds"])
+    return {}
+
+
 def fill(payload):
     """Use the memory, a little at a time, as a kernel gives it."""
     Path(payload["file"]).write_text(str(os.getpid()))

@@ -52,7 +52,13 @@ class Injector:
     def marked(self):
         """Return every process that this test started and that lives, in order."""
         pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-        return [pid for pid in pids if self._mark in read(pid, "environ").split(b"\0")]
+        return [pid for pid in pids if self._bears(pid)]
+
+    def _bears(self, pid):
+        """Return whether a process is ours; Ray's workers write over their environment."""
+        if read(pid, "cmdline").startswith(b"ray::"):
+            pid = parent_of(pid)
+        return self._mark in read(pid, "environ").split(b"\0")
 
     def orphans(self, seconds=PATIENCE_SECONDS):
         """Return what is left of fork servers that are gone, once all had time to go."""
@@ -75,6 +81,10 @@ class Injector:
             ],
             seconds,
         )
+
+    def persist(self, look):
+        """Return what `look` finds, once all had time to go."""
+        return persisting(look, PATIENCE_SECONDS)
 
     def _served(self, pid):
         """Return whether a process is a fork server, or has one for its ancestor."""
@@ -107,6 +117,8 @@ def kind_of(pid):
     words = read(pid, "cmdline").decode(errors="replace").replace("\0", " ")
     if SERVER in words:
         return "trial" if SERVER.encode() in read(parent_of(pid), "cmdline") else "fork server"
+    if words.startswith("ray::Agent"):
+        return "agent"
     start = words.partition(" --")[0]
     return next((kind for kind, word in WORDS.items() if word in start), "")
 

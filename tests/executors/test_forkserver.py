@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harness.executors import client as client_module
 from harness.executors import forkserver
 from harness.executors.agent import Agent
 from harness.executors.client import Client, Launch, ServerLost
-from harness.executors.protocol import Request
+from harness.executors.protocol import Request, encode
 
 MEBIBYTE = 2**20
 
@@ -288,6 +289,18 @@ def test_what_a_trial_started_does_not_outlive_it(tmp_path, own_launch, apart, e
 def test_a_trial_that_writes_to_every_descriptor_costs_the_server_nothing(call):
     assert (call("scribble").code, call("scribble").result) == (0, None)
     assert call("echo", {"a": 1}).result["got"] == {"a": 1}
+
+
+def test_a_client_that_leaves_as_it_is_answered_leaves_nothing(own_launch):
+    payload = {"text": "x" * (3 * MEBIBYTE)}  # more than the server can send unread
+    request = Request(key="a", target="faults:echo", payload=payload, seconds=30.0)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(own_launch.path)
+        connection.sendall(encode(request.to_json()))
+        while b'"key"' not in connection.recv(4096):
+            pass
+    assert own_launch.process.wait(10) == 0
+    assert not Path(own_launch.path).parent.exists()
 
 
 def test_a_request_to_a_dead_server_is_lost_at_once(own_server):
