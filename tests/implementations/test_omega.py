@@ -154,12 +154,12 @@ def test_an_orthogonal_linear_rnn_is_not_pulled_and_a_scaled_one_is(
 def test_descending_it_brings_messages_to_where_they_keep_their_length() -> None:
     model, batch = linear_model(0.5), batch_of(9)
     values = []
-    for _ in range(30):
+    for _ in range(12):
         values.append(float(published(model, batch)[0]))
         pull = added(model, batch, Omega(1.0))["cell.w"]
         with torch.no_grad():
             model.cell.get_parameter("w").sub_(pull)
-    assert values[-1] < 0.2 * values[0]
+    assert values[-1] < 0.5 * values[0]
     assert values == sorted(values, reverse=True)
 
 
