@@ -24,9 +24,11 @@ from harness.trial import Record, Trial
 
 ETA_SECONDS = 1.0  # how often it is worked out: thousands of trials are added up for it
 WIDE = 0.5  # relative; from here on an ETA's two ends say more than its middle
+BEAT_SECONDS = 0.5  # how soon something to say is said
 BAR_LETTERS = 8  # where a terminal is narrow
 # Below the rest, and short: a terminal writes "^C" after it, which must not begin another line.
 HINT = "Ctrl-C stops cleanly; again kills"
+STOPPING = "stopping the trials that run; Ctrl-C again kills them"
 HEARTBEAT_SECONDS = 30.0  # without a line for so long, a log looks dead
 
 
@@ -91,6 +93,10 @@ class Display(ABC):
     ) -> None:
         return None
 
+    def stopping(self) -> None:
+        """Show that an interrupt was heard; called in a signal's handler, so that it only notes."""
+        return None
+
     @abstractmethod
     def started(self, trial: Trial, node: str) -> None:
         """Show that a trial runs."""
@@ -121,6 +127,7 @@ class PlainDisplay(Display):
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
         self._ended = threading.Event()
+        self._stopping = False
         self._last = time.monotonic()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -137,6 +144,10 @@ class PlainDisplay(Display):
         self._ended.set()
         self._heart.join()
 
+    def stopping(self) -> None:
+        """Have the heart say that it takes a moment."""
+        self._stopping = True
+
     def started(self, trial: Trial, node: str) -> None:
         """Say nothing: the record's line says it all."""
         self.tally.started(trial)
@@ -149,7 +160,11 @@ class PlainDisplay(Display):
         click.echo(f"{place} {record.status:7} {record.trial}  {words.headline(record)}")
 
     def _beat(self) -> None:
-        while not self._ended.wait(1.0):
+        told = False
+        while not self._ended.wait(BEAT_SECONDS):
+            if self._stopping and not told:
+                told = True
+                click.echo(STOPPING, err=True)
             if time.monotonic() - self._last >= HEARTBEAT_SECONDS:
                 self._last = time.monotonic()
                 done = f"{self.tally.finished:,} of {self.tally.total:,} trials"
@@ -181,6 +196,7 @@ class LiveDisplay(Display):
         self.tally = tally
         self._nodes: defaultdict[str, Node] = defaultdict(Node)
         self._lock = threading.Lock()  # the screen is drawn by a thread of its own
+        self._hint = HINT
         self._console = console
         self._live = Live(get_renderable=self._drawn, console=self._console, transient=True)
 
@@ -214,6 +230,10 @@ class LiveDisplay(Display):
             line = Text(f"{record.status:8}", style=words.COLOURS[record.status])
             self._console.print(line.append(f"{record.trial}  {words.headline(record)}", ""))
 
+    def stopping(self) -> None:
+        """Say in the last line that it takes a moment."""
+        self._hint = STOPPING
+
     def _forget(self, trial: Trial) -> None:
         for node in self._nodes.values():
             node.running.pop(trial.id, None)
@@ -229,7 +249,7 @@ class LiveDisplay(Display):
         done = f"{tally.finished:,}/{tally.total:,}"
         progress = ProgressBar(tally.total, tally.finished)
         bar.add_row(name, progress, done, Text(found), tally.remaining())
-        return Group(bar, self._lines(), Text(HINT, style="dim"))
+        return Group(bar, self._lines(), Text(self._hint, style="dim"))
 
     def _lines(self) -> Table | Text:
         """Return a line a node; a word, before the first trial has begun."""

@@ -29,6 +29,7 @@ from harness.sweep import Planned, resolved
 from harness.trial import STATUSES
 
 PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` starts
 PROFILER_QUIET = "6"  # below it, the profiler tells when it starts and stops
 
@@ -213,27 +214,30 @@ def _foretell(
 
 
 def _watch(plan: Plan, kept: Store, shown: display.Display, seconds: Mapping[str, float]) -> None:
-    """Run the trials and show them; whoever interrupts is told that it takes a moment."""
+    """Run the trials and show them."""
 
     def execute(trials: launch.Trials) -> launch.Records:
         settings = replace(plan.settings, expected=seconds)
         return plan.executor.run(trials, settings, shown.started)
 
     running = closing(launch.run(plan.planned, kept, execute))
-    with _terminated_as_interrupted(), shown, running as records:
-        try:
-            for record in records:
-                shown.kept(record)
-        except KeyboardInterrupt:
-            click.echo("stopping the trials that run; Ctrl-C again kills them", err=True)
-            raise
+    with _interruptible(shown), shown, running as records:
+        for record in records:
+            shown.kept(record)
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM, from a CI or a batch system, stop as cleanly as Ctrl-C."""
-    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _interruptible(shown: display.Display) -> Iterator[None]:
+    """Say at once that an interrupt was heard; SIGTERM, from a CI or a batch system, is one too."""
+
+    def interrupt(number: int, frame: object) -> None:
+        shown.stopping()
+        raise KeyboardInterrupt
+
+    heard = [each for each in INTERRUPTS if signal.getsignal(each) is not signal.SIG_IGN]
+    usual = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)

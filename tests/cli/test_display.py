@@ -180,6 +180,26 @@ def test_a_trial_that_was_lost_with_a_node_runs_on_the_next_alone() -> None:
     assert second.startswith(f"node-2  {trial_of()}")
 
 
+def test_an_interrupt_changes_the_last_line_at_once() -> None:
+    shown, screen = live()
+    with shown:
+        shown.stopping()
+    assert screen.getvalue().rindex(display.STOPPING) > screen.getvalue().rindex("waiting for")
+
+
+def test_without_a_terminal_an_interrupt_is_one_line_beside_the_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(display, "BEAT_SECONDS", 0.001)
+    shown = display.PlainDisplay(tally())
+    with CliRunner().isolation() as (out, err, *_), shown:
+        shown.stopping()
+        while not err.getvalue():
+            pass
+    assert err.getvalue().decode() == f"{display.STOPPING}\n"
+    assert out.getvalue() == b""
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_line_of_a_node_never_wraps_and_the_last_line_is_short(width: int) -> None:
     """A longer line, and the terminal's own "^C" after it, would leave torn lines behind."""
