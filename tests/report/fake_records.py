@@ -121,6 +121,47 @@ def records(grid: Grid = Grid()) -> list[Record]:  # frozen
     return [record(of, grid.node) for of in trials(grid)]
 
 
+CROWD = {"exact": 9, "truncated": 5, "unbiased": 5, "approximate": 6}  # with the baseline 25
+CLAIMS = {"exact": "exact", "truncated": "biased", "unbiased": "unbiased", "approximate": "biased"}
+
+
+def names(kind: str) -> list[str]:
+    """Return the implementations of a kind in the crowd, without the baseline."""
+    return [f"{kind} {i}" for i in range(2 if kind == "exact" else 1, CROWD[kind] + 1)]
+
+
+def crowd(grid: Grid) -> list[Record]:
+    """Return the sweep with 25 series of four kinds, each slower and smaller than the one before.
+
+    The baseline stays; every other series is a copy of it with factors of its own.
+    """
+    base = [one for one in records(grid) if one.trial.implementation.baseline]
+    made = list(base)
+    places = [(kind, name) for kind in CROWD for name in names(kind)]
+    for place, (kind, name) in enumerate(places):
+        implementation = Implementation(Choice("native"), (), name)
+        for one in base:
+            of = replace(one.trial, implementation=implementation)
+            made.append(replace(one, trial=of, values=_changed(one.values, of, kind, place)))
+    return made
+
+
+def _changed(values: dict[str, Any], of: Trial, kind: str, place: int) -> dict[str, Any]:
+    slower, smaller = 0.3 * 1.15**place, 0.9**place
+    if of.measurement == "speed":
+        samples = [slower * sample for sample in values["sample_seconds"]]
+        return {**values, "sample_seconds": samples}
+    if of.measurement == "memory":
+        return {**values, "peak_bytes": int(smaller * values["peak_bytes"])}
+    if of.measurement == "gradients":
+        error = 3e-14 if kind == "exact" else 0.05 * (1 + place)
+        made = {**values, "claim": CLAIMS[kind], "relative_error": error, "truncation_bias": None}
+        made["cosine"] = 1.0 if kind == "exact" else 1 / (1 + error)
+        made["reach"] = of.sequence_length - 1 if kind == "exact" else None
+        return {**made, "reach": 4 * place} if kind == "truncated" else made
+    return {**values, "score": [score * (1 + 0.01 * place) for score in values["score"]]}
+
+
 def with_failures(grid: Grid = Grid()) -> list[Record]:  # frozen
     """Return the sweep with one record of every status that is not `done`."""
     made = records(grid)
