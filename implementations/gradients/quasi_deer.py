@@ -11,8 +11,9 @@ Time: tens of iterations, O(T S) each beside the product W_h h, up to T of them;
 of S × S matrices, O(T S³). Memory: the states, and the Jacobians of as many steps as fit
 `jacobian_bytes`, with their products about four times that; backward, a longer sequence takes a
 chunk after another.
-It cannot pay where S is more than a few units, nor show dL/ds to a hook; a product of Jacobians
-that overflows makes NaN of a gradient that step by step would be finite.
+It cannot pay where S is more than some dozens of numbers (bench_parallel, one sequence of Elman on
+a core: 2.2 times as fast as the loop at S = 16, 0.2 at 128), nor show dL/ds to a hook; a product of
+Jacobians that overflows makes NaN of a gradient that step by step would be finite.
 """
 
 from dataclasses import dataclass
