@@ -19,6 +19,11 @@ from harness.model import Model
 from harness.registry import Registry
 from harness.trial import Choice
 
+SHAPES = "gradients have the parameters' names and shapes"
+EXACT = "exact: equals the oracle"
+UNBIASED = "unbiased: equals the oracle on average"
+TRUNCATED = "truncated: equals its own definition"
+SUPPORTS = "supports the cell"
 UNWINDOWED = 32  # the steps that stand in for a stride where a method has none
 UNBIASED_LENGTHS = (2, 7)  # long enough for chance to enter, short enough for its variance
 COPIES, RUNS = 64, 24  # draws inside a run, and runs whose spread gives the standard error
@@ -35,7 +40,7 @@ def check_gradient(registry: Registry, choice: Choice) -> Iterator[Finding]:
         model = Model(cell, Probe()).double()
         reason = method.supports(model)
         if reason is not None:
-            yield Finding(str(choice), "supports the cell", plugin.name, "skipped", reason)
+            yield Finding(str(choice), SUPPORTS, plugin.name, "skipped", reason)
             continue
         for length, batch_size in ((1, 1), (2, 3), (7, 2), (longest, 2)):
             fresh = registry.build("gradients", choice)
@@ -69,19 +74,19 @@ class _Attempt:
         before = {name: param.clone() for name, param in self.model.named_parameters()}
         fresh = copy.deepcopy(self.method)  # what it remembers of a sequence changes the next
         found = self.whole(batch, ())
-        yield self.finding("gradients have the parameters' names and shapes", self.shapes(found))
+        yield self.finding(SHAPES, self.shapes(found))
         yield self.finding("parameters are left untouched", self.touched(before))
         yield self.finding("the carry holds no graph", self.graph_in_carry(batch))
         rectangles = self.method.keeps(self.length)
         claim = self.method.claim(self.length, self.model.cell)
         if claim == "exact":
             want = oracle.exact_gradient(self.model, batch)
-            yield self.finding("exact: equals the oracle", _difference(found, want))
+            yield self.finding(EXACT, _difference(found, want))
         elif claim == "unbiased" and self.length in UNBIASED_LENGTHS:
-            yield self.finding("unbiased: equals the oracle on average", self.mean_is_off(batch))
+            yield self.finding(UNBIASED, self.mean_is_off(batch))
         elif rectangles is not None:
             want = oracle.kept_gradient(self.model, batch, rectangles)
-            yield self.finding("truncated: equals its own definition", _difference(found, want))
+            yield self.finding(TRUNCATED, _difference(found, want))
         if self.method.hooked:
             watched = replace(self, method=fresh).whole(batch, (_Watching(seen_at),))
             missed = set(range(self.length)) - set(seen_at)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli import exits
+from harness.cli import check_all, exits
 from harness.registry import KINDS, ConfigurationError, Mistake, Plugin, Registry, meant
 from harness.trial import Choice
 
@@ -17,19 +17,28 @@ COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow"}
 
 @click.command("check")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "every", is_flag=True, help="Every plugin there is.")
+@click.option("--all", "every", is_flag=True, help="Every plugin there is, and one table.")
 @click.option("--plugin", "files", multiple=True, type=Path, help="A plugin file of your own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def command(
     ctx: click.Context, names: tuple[str, ...], every: bool, files: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Try the promises of plugins: NAME, or KIND/NAME where two kinds share a name."""
+    """Try the promises of plugins: NAME, or KIND/NAME where two kinds share a name.
+
+    Of all, what is broken is shown, and a table of every gradient method on every cell.
+    """
     registry = Registry.scan(files)
     if not names and not every:
         raise click.UsageError("name a plugin, or say --all")
-    plugins = registry.plugins if every else _named(registry, names)
-    broken = [plugin for plugin in plugins if not _kept(registry, plugin, as_json)]
+    if every:
+        tried = check_all.try_all(registry)
+        for line in check_all.json_lines(tried) if as_json else check_all.lines(tried):
+            click.echo(line)
+        broken = [one.plugin for one in tried if one.broken]
+    else:
+        plugins = _named(registry, names)
+        broken = [plugin for plugin in plugins if not _kept(registry, plugin, as_json)]
     if broken:
         wrong_gradient = any(plugin.kind == "gradients" for plugin in broken)
         ctx.exit(exits.DISAGREES if wrong_gradient else exits.FAILED_TRIALS)
