@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from harness.forecast.expected import Expected
 from harness.forecast.model import Forecast
 from harness.forecast.progress import ALONE
 from harness.store import Expectations
-from harness.trial import Trial
+from harness.trial import Implementation, Trial
 
 # A training sequence tells methods apart; scoring many sequences and the oracle cost all the same.
 COMPARABLE = ("memory", "speed", "training", "gradients")
@@ -34,7 +34,7 @@ class Estimate:
     seconds: float  # of its trials, one after another
     peak_bytes: float | None  # of its largest training sequence; None: no formula
     largest: Trial | None
-    too_large: int  # trials that will probably not fit
+    too_large: int  # trials that will probably not fit; of an accelerator's memory nothing is known
     too_long: int  # trials that will probably be ended by their time limit
 
 
@@ -69,7 +69,7 @@ def outlook(plan: Plan, probes: Probes) -> Outlook:
     exact = [expected[trial.id].peak_bytes for trial in known if trial.measurement == "gradients"]
     return Outlook(
         expected=expected,
-        estimates=tuple(_estimates(plan, known, expected, limit)),
+        estimates=tuple(_estimates(plan.sweep.implementations, known, expected, limit)),
         seconds=_wall_seconds(known, expected, slots(plan)),
         spread=model.spread,
         basis=basis(probes),
@@ -112,18 +112,20 @@ def slots(plan: Plan) -> int:
 
 
 def _estimates(
-    plan: Plan, known: list[Trial], expected: dict[str, Expected], limit: float | None
+    implementations: Iterable[Implementation],
+    known: list[Trial],
+    expected: dict[str, Expected],
+    limit: float | None,
 ) -> Iterator[Estimate]:
     by_label: dict[str, list[Trial]] = {}
     for trial in known:
         by_label.setdefault(trial.implementation.label, []).append(trial)
-    for implementation in plan.sweep.implementations:
+    for implementation in implementations:
         trials = by_label.get(implementation.label, [])
         peaks = {
             trial.id: peak
             for trial in trials
             if (peak := expected[trial.id].peak_bytes) is not None
-            and trial.device == "cpu"
             and trial.measurement in COMPARABLE  # others fill the memory on purpose
         }
         largest = max(
@@ -137,7 +139,10 @@ def _estimates(
             seconds=math.fsum(expected[trial.id].seconds for trial in trials),
             peak_bytes=None if largest is None else peaks[largest.id],
             largest=largest,
-            too_large=sum(limit is not None and peak > limit for peak in peaks.values()),
+            too_large=sum(
+                limit is not None and trial.device == "cpu" and peaks.get(trial.id, 0.0) > limit
+                for trial in trials
+            ),
             too_long=sum(expected[trial.id].seconds >= trial.limits.seconds for trial in trials),
         )
 
@@ -173,6 +178,7 @@ def _memory(one: Estimate, found: Outlook) -> str:
         return "no formula"
     trial = one.largest
     where = f"{trial.cell}, {trial.task}, T={trial.sequence_length}, H={trial.hidden_size}"
+    where += "" if trial.device == "cpu" else f", {trial.device}"
     text = f"{words.bytes_text(one.peak_bytes):>8}  {where}"
     if not one.too_large or found.limit_bytes is None:
         return text

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from commands import TINY, sweep
+from rigs import trial_of
 
 from harness import store
-from harness.cli.estimate import basis
+from harness.cli.estimate import _estimates, basis
 from harness.cli.probes import FOLDER, Probes
+from harness.forecast.expected import Expected
 from harness.store import read_expected
 from harness.trial import Record
 
@@ -114,6 +116,14 @@ def test_what_will_not_fit_is_counted(tmp_path: Path) -> None:
     assert full.endswith("above the 10 KiB there are: 1 trial likely oom")
     roomy = sweep(tmp_path, *arguments[:3], text=WIDE).stdout
     assert "likely oom" not in roomy
+
+
+def test_of_an_accelerators_memory_a_peak_is_told_and_no_limit() -> None:
+    for device, too_large in (("cpu", 1), ("cuda", 0)):
+        trial = trial_of("memory", device=device)
+        expected = {trial.id: Expected(1.0, 2048.0)}
+        (found,) = _estimates([trial.implementation], [trial], expected, 1024.0)
+        assert (found.peak_bytes, found.too_large) == (2048.0, too_large)
 
 
 def test_what_will_reach_its_time_limit_is_counted_and_no_longer_than_that(tmp_path: Path) -> None:

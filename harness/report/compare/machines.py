@@ -23,6 +23,7 @@ FACTS: Mapping[str, str] = MappingProxyType(  # of a record's environment -> in 
         "numpy": "numpy",
         "blas": "BLAS",
         "cuda": "CUDA",
+        "flushes_denormals": "flushes denormals",
         "variables": "variables",
     }
 )
