@@ -13,7 +13,7 @@ import pandas as pd
 from harness.report import pairs
 from harness.report.columns import Column, Row, Table, axes, metric, ranged, word
 from harness.report.metrics import BY_KEY
-from harness.report.sentences import SAME_MEMORY, listed
+from harness.report.sentences import MOST_NAMED, SAME_MEMORY, listed
 from harness.report.tables import references
 from harness.report.units import RATIO
 
@@ -73,10 +73,22 @@ def told(found: pd.DataFrame, frame: pd.DataFrame) -> str:
     said = []
     for point, here in pairs.groups(found.assign(block=0), pairs.POINT):
         front = here[here["beaten_by"] == ""].sort_values("time_ratio")
-        names = [_priced(row) for row in pairs.plain(front)]
-        rest = f"; the other {len(here) - len(front)} are beaten" if len(front) < len(here) else ""
+        names = _named(front)
+        others = len(here) - len(front)
+        are = "is" if others == 1 else "are"
+        rest = f"; the other {others} {are} beaten" if others else ""
         said.append(f"{pairs.describe(point, telling)}: {listed(names)}{rest}")
     return f"Nothing beats these in time, memory and gradient at once. {'. '.join(said)}."
+
+
+def _named(front: pd.DataFrame) -> list[str]:
+    """Return the names on the front with what they cost; of many, that of the two ends alone."""
+    ends = {front["time_ratio"].idxmin(), front["memory_ratio"].idxmin()}
+    few = len(front) <= MOST_NAMED
+    return [
+        _priced(row) if few or index in ends else str(row["implementation"])
+        for index, row in zip(front.index, pairs.plain(front), strict=True)
+    ]
 
 
 def _priced(row: Row) -> str:
