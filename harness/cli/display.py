@@ -268,9 +268,10 @@ class LiveDisplay(Display):
         return lines
 
 
-def chosen(tally: Tally, as_json: bool) -> Display:
-    """Return the display that suits where the output goes."""
+def chosen(tally: Tally, as_json: bool, shared: bool) -> Display:
+    """Return the display that suits where the output goes; others may print there too."""
     if as_json:
         return JsonDisplay()
     console = Console()
-    return LiveDisplay(tally, console) if console.is_terminal else PlainDisplay(tally)
+    live = console.is_terminal and not shared
+    return LiveDisplay(tally, console) if live else PlainDisplay(tally)

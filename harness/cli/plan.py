@@ -49,6 +49,7 @@ class Options:
     offline: bool
     allowed: tuple[str, ...]
     as_json: bool
+    ray_output: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def made(options: Options) -> Plan:
         raise ConfigurationError(*absent)
     registry = Registry.scan([*draft.plugins, *options.plugins])
     wanted = sweep.read(draft, registry, options.plugins)
-    executor, settings = EXECUTORS[options.executor], Settings(options.address)
+    executor, settings = EXECUTORS[options.executor], _settings(options)
     try:
         settled = sweep.settle(wanted, executor.devices(settings))
     except DeviceError as error:  # which knows no file
@@ -110,6 +111,10 @@ def made(options: Options) -> Plan:
         raise ConfigurationError(Mistake("--only", f"{what}: {why}" if why else what))
     folder = options.results / settled.name
     return Plan(settled, registry, every, tuple(planned), again, folder, executor, settings)
+
+
+def _settings(options: Options) -> Settings:
+    return Settings(options.address, ray_output=options.ray_output)
 
 
 def _conditions(flag: str, text: str, keys: tuple[str, ...]) -> tuple[match.Condition, ...]:

@@ -28,6 +28,11 @@ from harness.store import JOURNAL, Store, StoreError, write_expected, write_plan
 from harness.sweep import Planned, resolved
 from harness.trial import STATUSES
 
+AUTHENTICATION = "RAY_AUTH_MODE"  # Ray's: "token", or nothing
+OPEN = (
+    "{address} asks for no token: whoever reaches a port of that cluster can run commands as its "
+    "user; see `On a cluster` in the README"
+)
 PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` starts
@@ -84,6 +89,7 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
     callback=_statuses,
     help="Ends that do not count as failures: oom,timeout.",
 )
+@click.option("--ray-output", is_flag=True, help="Show what Ray and its workers print.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
@@ -94,6 +100,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parse
     if options.dry_run:
         _show(plan, options)
         return
+    _warn_if_open(options)
     _refuse_to_mix(plan, options)
     _prepare_data(plan, options)
     ctx.exit(_run(plan, options))
@@ -151,6 +158,12 @@ def _refuse_to_lose(options: Options) -> None:
     raise ConfigurationError(Mistake("--results", what))
 
 
+def _warn_if_open(options: Options) -> None:
+    """Say what it means to use a cluster that asks for no token."""
+    if options.address and options.executor == "ray" and os.environ.get(AUTHENTICATION) != "token":
+        click.echo(OPEN.format(address=options.address), err=True)
+
+
 def _refuse_to_mix(plan: Plan, options: Options) -> None:
     journal = plan.folder / JOURNAL
     if options.resume or options.rerun or not journal.exists() or not journal.stat().st_size:
@@ -191,7 +204,8 @@ def _run(plan: Plan, options: Options) -> int:
             already = f"; {tally.before:,} are done already" if tally.before else ""
             click.echo(f"{plans.overview(plan)}{already}\nrecords  {plan.folder / JOURNAL}")
         try:
-            _watch(plan, kept, display.chosen(tally, options.as_json), seconds)
+            shown = display.chosen(tally, options.as_json, options.ray_output)
+            _watch(plan, kept, shown, seconds)
         except KeyboardInterrupt:
             again = shlex.join([*plans.command_line(options), "--resume"])
             said = f"interrupted; nothing that was recorded is lost. go on with: {again}"

@@ -31,6 +31,7 @@ QUIET: Mapping[str, Any] = {
     "log_to_driver": False,
     "logging_level": logging.ERROR,
 }
+LOUD: Mapping[str, Any] = {**QUIET, "log_to_driver": True, "logging_level": logging.INFO}
 
 Handle = Any  # of an agent
 Reference = Any  # to an answer that may still be to come
@@ -62,7 +63,9 @@ class Cluster:
         NoSuchCluster: nothing answers at the address.
     """
 
-    def __init__(self, address: str | None, temporary: str) -> None:
+    def __init__(self, address: str | None, temporary: str, loud: bool = False) -> None:
+        """Connect; what the workers print is shown where it is to be `loud`."""
+        quiet = LOUD if loud else QUIET
         self._local = address is None
         self._parcel: tuple[Any, ...] = ()
         try:
@@ -73,11 +76,11 @@ class Cluster:
                     num_cpus=1,
                     object_store_memory=STORE_BYTES,
                     _temp_dir=temporary,
-                    **QUIET,
+                    **quiet,
                 )
             else:
                 _knock(address)
-                ray.init(address, **QUIET)
+                ray.init(address, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             if str(error).startswith(MISMATCH):
                 raise UnlikeNodes(" ".join(str(error).split())) from error

@@ -7,6 +7,7 @@ the one can be lived through and the other kept off the screen. `ray.Driver` sta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -39,7 +40,8 @@ def main(channel: Channel) -> None:
     threading.Thread(target=_await_stop, args=(channel, stop, setup), daemon=True).start()
     try:
         _run(setup, works, launch, channel, stop)
-        channel.send({"event": "end"})
+        with contextlib.suppress(OSError):  # who asked has heard enough
+            channel.send({"event": "end"})
     except ExecutorError as error:
         if local and isinstance(error, NodesLost):
             sys.exit(str(error))  # another Ray, by another driver, has nodes again
@@ -72,7 +74,9 @@ def _run(
     from harness.executors.survey import Survey
 
     # Ray lets everyone write to its folder; the one around it is this user's alone.
-    cluster = Cluster(setup.settings.address, str(Path(setup.temporary) / "ray"))
+    cluster = Cluster(
+        setup.settings.address, str(Path(setup.temporary) / "ray"), setup.settings.ray_output
+    )
     try:
         channel.send({"event": "ready", "devices": cluster.devices()})
         if setup.parcel:

@@ -52,6 +52,7 @@ LOCAL = {
 TEMPORARY = "/tmp"  # a socket's path has at most 107 characters, and Ray's are long
 START_SECONDS = 90.0  # for Ray to start or answer, ten times what a busy machine needs
 PATIENCE_SECONDS = 8.0  # for Ray to end
+REFUSED = "InvalidAuthToken"  # in what Ray prints
 LOG_BYTES = 2000  # of what the driver printed, the end is shown
 
 
@@ -69,11 +70,12 @@ class Driver:
         self._log = Path(self._temporary.name) / "log"
         own, other = socket.socketpair()
         with other, self._log.open("wb") as log:
+            printed = sys.stderr if settings.ray_output else log
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.executors.driver", str(other.fileno())],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=printed,
+                stderr=printed,
                 pass_fds=[other.fileno(), self._sweeper],
                 start_new_session=True,  # Ctrl-C at a terminal is not for it
                 env=self._environment(),
@@ -158,6 +160,12 @@ class Driver:
             return UnlikeNodes(why)
         if kind != NoSuchCluster.__name__ or self._settings.address is None:
             return ExecutorError(why)
+        if REFUSED in self.last_words():
+            return NoSuchCluster(
+                f"the Ray cluster at {self._settings.address!r} (--address) wants a token, or "
+                "another one: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file that "
+                "its head was started with"
+            )
         return NoSuchCluster(
             f"no Ray cluster answers at {self._settings.address!r} (--address): {why}; give its "
             "head's HOST:PORT, or leave --address out to run on this machine"

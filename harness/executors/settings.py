@@ -18,6 +18,7 @@ class Settings:
     address: str | None = None  # of a Ray cluster; None: a Ray of our own on this machine
     target: str = "harness.worker:run_json"  # called in a fresh process: trial JSON -> record JSON
     slots: int | None = None  # trials at a time on a node; None: one for each physical core
+    ray_output: bool = False  # what Ray prints goes to this command's standard error
     expected: Mapping[str, float] = field(default_factory=dict)  # seconds of trials, by id
 
     @property

@@ -211,3 +211,11 @@ def test_a_line_of_a_node_never_wraps_and_the_last_line_is_short(width: int) -> 
     assert "0 trials" in lines[1]
     assert lines[2].startswith(display.HINT)
     assert len(lines[2].split("\x1b")[0].rstrip()) + 2 < width
+
+
+def test_what_others_print_to_a_terminal_leaves_no_bar_to_tear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
+    assert isinstance(display.chosen(tally(), False, shared=False), display.LiveDisplay)
+    assert isinstance(display.chosen(tally(), False, shared=True), display.PlainDisplay)

@@ -54,3 +54,18 @@ def test_address_and_results_come_from_the_environment_unless_named(
     with pytest.raises(ZeroDivisionError):
         bptt("sweep", "quick", *arguments)
     assert seen == [want]
+
+
+@pytest.mark.parametrize(("mode", "warned"), [("", True), ("token", False)])
+def test_a_cluster_that_asks_for_no_token_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, warned: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setitem(plans.EXECUTORS, "ray", plans.EXECUTORS["inline"])
+    Path("tiny.toml").write_text(TINY)
+    Path("results/tiny").mkdir(parents=True)
+    Path("results/tiny/records.jsonl").write_text("{}\n")  # so that nothing runs
+    said = bptt("sweep", "tiny.toml", "--address", "192.0.2.1:6379").stderr
+    assert ("192.0.2.1:6379 asks for no token: whoever reaches a port" in said) == warned
+    assert "holds records already" in said
