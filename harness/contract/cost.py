@@ -63,6 +63,23 @@ class Shape:
         predictions = self.length * self.batch_size * self.output_size
         return float(self.item_bytes) * (self.states + predictions)
 
+    def local_bytes(self, steps: int) -> float:
+        """Return what it takes to make the derivatives of so many gated steps at once.
+
+        By gates they are p k tensors (B, H), twice as many where the maps act apart, by states p p.
+        Slopes, products and their stacks are alive together, about four times as much; and beside
+        them W_h h and the states that they are taken at, k + p tensors.
+        """
+        maps = 1 if self.summed else 2
+        derivatives = self.parts * (maps * self.gates + self.parts)
+        tensors = 4 * derivatives + self.gates + self.parts
+        return float(tensors * steps * self.batch_size * self.hidden_size * self.item_bytes)
+
+    @property
+    def weight_bytes(self) -> float:
+        """Return the bytes of all parameters, which a new gradient takes beside the last one."""
+        return float(self.parameters * self.item_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -71,3 +88,4 @@ class Cost:
     flops: float  # multiply and add counted as 2, matrix products only
     kept_bytes: float  # held for the backward pass when it begins, parameters and batch apart
     sequential_depth: int  # steps that must follow one another, forward and backward
+    backward_bytes: float = 0.0  # beside what is kept, when the backward pass holds most

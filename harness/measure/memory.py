@@ -10,8 +10,8 @@ theory are apart), counted_by, resident_peak_bytes (the operating system's view 
 sequence; null off Linux), reserved_peak_bytes (what the accelerator's allocator held; null on a
 CPU).
 
-Theory has no formula for what a backward pass needs on its way. Its peak is the least there can be:
-what is static, the batch, and what is kept, all there when the backward pass begins.
+Theory's peak is what is static, the batch, what is kept, and what a method's formula says of its
+backward pass; where that says nothing, it is the least there can be.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "batch_bytes": found.batch,
         "kept_bytes": found.kept,
         "peak_bytes": found.peak,
-        "theory_peak_bytes": theory and static + found.batch + theory.kept_bytes,
+        "theory_peak_bytes": theory and static + found.batch + held(theory),
         "counted_by": found.counted_by,
         "resident_peak_bytes": resident[0] if resident else None,
         "reserved_peak_bytes": reserved,
@@ -107,13 +107,19 @@ def _per_step(
     half, more = account(rig, optimizer, batch.window(0, first)), len(batch) - first
     cost = rig.method.cost(replace(rig.shape(), length=first))
     kept = (theory.kept_bytes - cost.kept_bytes) / more if theory and cost else None
+    most = (held(theory) - held(cost)) / more if theory and cost else None
     return {
         "half": {"length": first, "kept_bytes": half.kept, "peak_bytes": half.peak},
         "kept_bytes_per_step": (whole.kept - half.kept) / more,
         "peak_bytes_per_step": (whole.peak - half.peak) / more,
         "theory_kept_bytes_per_step": kept,
-        "theory_peak_bytes_per_step": None if kept is None else kept + whole.batch / len(batch),
+        "theory_peak_bytes_per_step": None if most is None else most + whole.batch / len(batch),
     }
+
+
+def held(cost: Cost) -> float:
+    """Return what theory says is alive beside static bytes and the batch, at the most."""
+    return cost.kept_bytes + cost.backward_bytes
 
 
 def disagreements(values: Mapping[str, Any]) -> list[str]:

@@ -59,11 +59,14 @@ class Checkpointed(GradientMethod):
         segments = -(-shape.length // steps)
         share = min(steps, shape.length) / shape.length
         activation_bytes = shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes
-        sum_bytes = shape.parameters * shape.item_bytes  # of the segments' gradients so far
         return Cost(
             flops=2 * shape.forward_flops + shape.backward_flops - shape.readout_flops,
-            kept_bytes=share * activation_bytes + (segments + 1) * shape.state_bytes + sum_bytes,
+            kept_bytes=share * activation_bytes
+            + (segments + 1) * shape.state_bytes
+            + shape.weight_bytes,
             sequential_depth=3 * shape.length,
+            # A segment's, and what comes back before it and after.
+            backward_bytes=share * shape.loss_bytes + 2 * shape.state_bytes + shape.weight_bytes,
         )
 
     def gradient(

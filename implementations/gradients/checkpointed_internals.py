@@ -45,18 +45,19 @@ class CheckpointedInternals(GradientMethod):
         return "exact"
 
     def cost(self, shape: Shape) -> Cost:
-        """Return D(T, m) steps forward; of each kept step the activations, input and output."""
-        steps = _schedules.of_internals(shape.length, self.slots).forward_steps(shape.length)
+        """Return D(T, m) steps forward; of kept steps the activations, of each row its state."""
+        schedule = _schedules.of_internals(shape.length, self.slots)
+        steps, rows = schedule.forward_steps(shape.length), first_rows(schedule, shape.length)
         forward = (shape.forward_flops - shape.readout_flops) * steps / shape.length
-        slots = min(self.slots, shape.length)
-        activation_bytes = shape.saved_step * shape.states * shape.item_bytes / shape.length
-        sum_bytes = shape.parameters * shape.item_bytes  # of the steps' gradients so far
+        kept = (shape.saved_step + 1) * shape.states * sum(rows) / shape.length  # h again, stacked
+        last = rows[-1] / shape.length * shape.loss_bytes
         return Cost(
             flops=forward + shape.readout_flops + shape.backward_flops,
-            kept_bytes=slots * (activation_bytes + shape.state_bytes)
-            + shape.loss_bytes / shape.length
-            + sum_bytes,
+            kept_bytes=kept * shape.item_bytes
+            + (len(rows) + 1) * shape.state_bytes
+            + shape.weight_bytes,
             sequential_depth=steps + shape.length,
+            backward_bytes=last + 2 * shape.state_bytes + shape.weight_bytes,  # a row's
         )
 
     def gradient(
@@ -97,3 +98,14 @@ def neighbours(schedule: _schedules.Schedule, length: int, free: int) -> int:
     while run < min(length, free) and schedule.next_kept(length - run, free - run) == 1:
         run += 1
     return run
+
+
+def first_rows(schedule: _schedules.Schedule, length: int) -> list[int]:
+    """Return how many steps each row has when the first step is to come back."""
+    first, rows = 0, list[int]()
+    while first < length:
+        free = len(schedule.steps) - sum(rows)
+        at = first + schedule.next_kept(length - first, free) - 1
+        rows.append(neighbours(schedule, length - at, free))
+        first = at + rows[-1]
+    return rows

@@ -50,12 +50,13 @@ class CheckpointedStates(GradientMethod):
         step_bytes = (shape.saved_step * shape.states * shape.item_bytes + shape.loss_bytes) / (
             shape.length
         )
-        slots = min(self.slots, shape.length)
-        sum_bytes = shape.parameters * shape.item_bytes  # of the steps' gradients so far
+        # Beside the slots, the state that goes on from one, and what comes back.
+        states = min(self.slots, shape.length) + 2
         return Cost(
             flops=forward + shape.readout_flops + shape.backward_flops,
-            kept_bytes=slots * shape.state_bytes + step_bytes + sum_bytes,
+            kept_bytes=states * shape.state_bytes + step_bytes + shape.weight_bytes,
             sequential_depth=steps + shape.length,
+            backward_bytes=shape.loss_bytes / shape.length + shape.state_bytes + shape.weight_bytes,
         )
 
     def gradient(

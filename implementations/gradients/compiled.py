@@ -50,6 +50,7 @@ class Layout:
     blocks: int  # gates kept a step, (B, H) each; none where a turns into h, and dL/dh into dL/da
     gates: Callable[[GatedCell, Tensor, Tensor], Tensor]  # (cell, inputs, hidden) -> (T, B, ...)
     behind: Callable[[Tensor], gated.Behind]  # from what the backward loop leaves
+    shift: int = 0  # by how many blocks the rows of dL/da come before their place
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Compiled(GradientMethod):
             flops=shape.forward_flops + shape.backward_flops,
             kept_bytes=kept + shape.loss_bytes + shape.state_bytes,
             sequential_depth=2 * shape.length,
+            backward_bytes=shape.loss_bytes + shape.weight_bytes,
         )
 
     @torch.no_grad()
@@ -105,6 +107,9 @@ class Compiled(GradientMethod):
             through_hook(window, errors, later, hook, back)
         behind = layout.behind(gates)
         found = gated.parameter_gradients(cell, window.inputs, hidden[:-1], behind)
+        for name in (cell.input_map.weight, cell.input_map.bias) if layout.shift else ():
+            rows = found[f"cell.{name}"]
+            found[f"cell.{name}"] = torch.roll(rows, -layout.shift * cell.hidden_size, 0)
         last = tuple(part[-1].clone() for part in (hidden, *memory))
         return Gradient(output.loss, {**found, **output.params}), last
 
@@ -180,13 +185,13 @@ def same_behind(gates: Tensor) -> gated.Behind:
 
 
 def gru_behind(gates: Tensor) -> gated.Behind:
-    """Return dL/da and dL/du, r, z, n each."""
-    n, r, z, _ = gates.chunk(4, -1)
-    return gated.Behind(torch.cat([r, z, n], -1), gates[..., n.shape[-1] :], (), None)
+    """Return dL/da, n first, and dL/du, n last."""
+    units = gates.shape[-1] // 4
+    return gated.Behind(gates[..., : 3 * units], gates[..., units:], (), None)
 
 
 LAYOUTS: dict[type[Cell], Layout] = {
     Elman: Layout("elman", 0, elman_gates, same_behind),
-    GRU: Layout("gru", 4, gru_gates, gru_behind),
+    GRU: Layout("gru", 4, gru_gates, gru_behind, shift=1),
     LSTM: Layout("lstm", 4, lstm_gates, same_behind),
 }

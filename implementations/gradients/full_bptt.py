@@ -28,6 +28,7 @@ class FullBPTT(GradientMethod):
             + shape.loss_bytes
             + shape.state_bytes,  # the first
             sequential_depth=2 * shape.length,
+            backward_bytes=shape.loss_bytes + shape.weight_bytes,  # dL/dh and dL/dy of every step
         )
 
     def gradient(

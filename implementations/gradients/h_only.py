@@ -60,6 +60,9 @@ class HOnly(GradientMethod):
             flops=2 * shape.forward_flops + shape.backward_flops - shape.readout_flops,
             kept_bytes=shape.loss_bytes + (chunks + 1) * shape.state_bytes,
             sequential_depth=2 * shape.length,
+            backward_bytes=shape.loss_bytes
+            + shape.local_bytes(min(self.chunk, shape.length))
+            + 2 * shape.weight_bytes,  # the sums, and a chunk's share
         )
 
     @torch.no_grad()

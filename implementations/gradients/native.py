@@ -37,6 +37,8 @@ class Native(GradientMethod):
             + shape.loss_bytes
             + 2 * shape.state_bytes,  # the first and the last
             sequential_depth=2 * shape.length,
+            # dL/da of every step: W_x x is one product for all.
+            backward_bytes=shape.gates * shape.states * shape.item_bytes + shape.weight_bytes,
         )
 
     def gradient(

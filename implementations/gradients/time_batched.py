@@ -56,6 +56,9 @@ class TimeBatched(GradientMethod):
             flops=shape.forward_flops + shape.backward_flops,
             kept_bytes=kept + shape.loss_bytes,
             sequential_depth=2 * shape.length,
+            backward_bytes=shape.loss_bytes
+            + shape.local_bytes(min(CHUNK, shape.length))
+            + 2 * shape.weight_bytes,  # the sums, and a chunk's share
         )
 
     @torch.no_grad()

@@ -24,7 +24,6 @@ class WithoutFormula(FullBPTT):
         """Return nothing."""
 
 
-BEYOND_THEORY = ["peak", "peak per step"]  # what a backward pass needs on its way has no formula
 CASES = [
     ("full_bptt", {}),
     ("truncated_bptt", {"stride": 8, "depth": 8}),
@@ -122,9 +121,8 @@ def test_one_step_has_no_half_to_grow_from() -> None:
 
 
 def test_a_figure_and_its_theory_that_are_apart_are_flagged_and_others_are_not() -> None:
-    values = measure(rig_of("memory", hidden_size=32, dtype="float64"))
-    assert values["flags"] == disagreements(values)
-    assert [flag.partition(":")[0] for flag in values["flags"]] == BEYOND_THEORY
+    values = measure(rig_of("memory", hidden_size=32, sequence_length=96, dtype="float64"))
+    assert values["flags"] == disagreements(values) == []
     doubled = {**values, "kept_bytes": 2 * values["kept_bytes"]}
     assert disagreements(doubled)[0] == "kept for backward: 2.00 times what theory says"
 
