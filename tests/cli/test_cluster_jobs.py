@@ -119,6 +119,7 @@ def test_a_kuberay_job_is_closed_and_of_one_image_and_keeps_its_results(
     containers = [container for pod in pods for container in pod["containers"]]
     assert len({container["image"] for container in containers}) == 1
     for container in containers:
+        assert {"name": "RAY_AUTH_MODE", "value": "token"} in container["env"]
         assert container["resources"]["requests"] == container["resources"]["limits"]
     mounted = {each["mountPath"] for each in containers[0]["volumeMounts"]}
     volumes = {each["name"] for each in pods[0]["volumes"]}
