@@ -34,7 +34,7 @@ def describe() -> dict[str, Any]:
         **_fixed(),
         "blas": _blas(),
         "threads": torch.get_num_threads() if torch is not None else None,
-        "flushes_denormals": _flushes_denormals() if torch is not None else None,
+        "flushes_denormals": _flushes_denormals(),
         "affinity": sorted(os.sched_getaffinity(0)),
         "niceness": os.nice(0),
         "governor": _text(GOVERNOR),
@@ -77,10 +77,11 @@ def _fixed() -> dict[str, Any]:
     }
 
 
-def _flushes_denormals() -> bool:
-    """Return whether a product too small for float32's normal range is 0, as read from one."""
-    import torch
-
+def _flushes_denormals() -> bool | None:
+    """Return whether a product too small for float32's normal range is 0; None without torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
     return bool((torch.full((1,), 1e-38) * 0.1).item() == 0)
 
 
