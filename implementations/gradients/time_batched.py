@@ -51,7 +51,8 @@ class TimeBatched(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return full BPTT's products; of each step the maps' outputs and the state are kept."""
-        kept = (2 * shape.gates + shape.parts - 1) * shape.states * shape.item_bytes
+        maps = 2 if shape.mixing else 1
+        kept = (maps * shape.gates + shape.parts - 1) * shape.states * shape.item_bytes
         return Cost(
             flops=shape.forward_flops + shape.backward_flops,
             kept_bytes=kept + shape.loss_bytes,
