@@ -2,11 +2,11 @@
 
 Values: cap_bytes (the trial's limit; without one what the device has free), longest_length (0: the
 sweep's own length does not fit), predicted_length (by the method's formula, whose peak is what is
-static, the batch and what is kept; null without a formula), too_long (the shortest length seen not
-to fit; null where none was), bounded_by ("cap"; "memory": an allocation failed below the cap, for
-the limit of a process holds more than its tensors; "time": the next length would take too long;
-"task": it has no longer sequences), probes ([length, peak bytes], null where it failed),
-counted_by.
+static, the batch, what is kept and what it says of the backward pass; null without a formula),
+too_long (the shortest length seen not to fit; null where none was), bounded_by ("cap"; "memory": an
+allocation failed below the cap, for the limit of a process holds more than its tensors; "time": the
+next length would take too long; "task": it has no longer sequences), probes ([length, peak bytes],
+null where it failed), counted_by.
 
 The peak grows with the length as a line, or nearly: each probe is put where the line through the
 last two reaches the cap, and inside the bracket of what fits and what does not.
@@ -26,7 +26,7 @@ import torch
 
 from harness.contract import Draw
 from harness.measure.account import is_out_of_memory
-from harness.measure.memory import Account, account, batch_bytes, theory_static_bytes
+from harness.measure.memory import Account, account, batch_bytes, held, theory_static_bytes
 from harness.rig import Rig
 from harness.trial import CapacityProtocol
 
@@ -195,7 +195,7 @@ def cap_bytes(rig: Rig) -> int:
 
 
 def predicted_length(rig: Rig, cap: int) -> int | None:
-    """Return the longest length whose static, batch and kept bytes are under the cap by theory."""
+    """Return the longest length whose peak is under the cap by theory."""
     shape, static = rig.shape(), theory_static_bytes(rig)
     step = batch_bytes(rig.batch()) / rig.trial.sequence_length
     if rig.theory() is None:
@@ -203,7 +203,7 @@ def predicted_length(rig: Rig, cap: int) -> int | None:
 
     def fits(length: int) -> bool:
         cost = rig.method.cost(replace(shape, length=length))
-        return cost is not None and static + step * length + cost.kept_bytes <= cap
+        return cost is not None and static + step * length + held(cost) <= cap
 
     low, high = 0, 1
     while fits(high) and high < LONGEST:

@@ -34,8 +34,9 @@ def table(frame: pd.DataFrame) -> Table:
     )
     note = (
         "Found by trying lengths, within the precision of [measure.capacity]. Theory counts what is"
-        " static, the batch and what is kept; what a backward pass needs on its way has no formula,"
-        " so that fewer steps fit. Where time ended the search, the length is a lower bound."
+        " static, the batch, what is kept, and what a method's formula says of its backward pass;"
+        " where that says nothing, fewer steps fit. Where time ended the search, the length is a"
+        " lower bound."
     )
     whole = (*axes(heads), word("implementation"), *columns)
     rows = pairs.ordered(data, frame, pairs.SETTING)

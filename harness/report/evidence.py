@@ -75,11 +75,11 @@ def memory(frame: pd.DataFrame) -> Table:
     )
     share = f"{DISAGREEMENT:.0%}".replace("%", " %")
     note = (
-        f"Exact tensor bytes. Beyond {share} from theory a ratio is marked with “!”. Of the peak"
-        " theory knows the least there can be, static + batch + kept, and not what the backward"
-        " pass needs on its way. Per step: what a step of the second half adds. The resident peak"
-        " is the operating system's view of the first sequence: a check, as it misses memory that"
-        " is used again."
+        f"Exact tensor bytes. Beyond {share} from theory a ratio is marked with “!”. Theory's peak"
+        " is static + batch + kept, and what a method's formula says of its backward pass; where"
+        " that says nothing, the least there can be. Per step: what a step of the second half"
+        " adds. The resident peak is the operating system's view of the first sequence: a check,"
+        " as it misses memory that is used again."
     )
     return _made("memory", "What does it keep in memory?", note, data, columns, frame)
 
