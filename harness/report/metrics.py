@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.kinds import kinds
+from harness.report.places import places
 from harness.report.units import BYTES, COSINE, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
 from harness.stats import median_interval
 from harness.trial import Record, Trial
@@ -136,7 +137,10 @@ COLUMNS: tuple[str, ...] = (*IDENTITY, *WORDS, *BY_KEY)
 
 def frame(records: Sequence[Record], results: str = "") -> pd.DataFrame:
     """Return one row per record; `results` names the folder that they came from."""
-    rows = [_row(record, results) for record in records]
+    rows = [
+        {**_row(record, results), "node": place}
+        for record, place in zip(records, places(records), strict=True)
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     sizes = ("sequence_length", "hidden_size", "batch_size", "threads", "block", "replica")
     whole = dict.fromkeys(sizes, int)
@@ -148,7 +152,7 @@ def _row(record: Record, results: str) -> Row:
     trial = record.trial
     row = _identity(trial)
     row |= {"results": results, "status": record.status, "reason": record.reason}
-    row |= {"advice": record.advice, "node": record.node}
+    row |= {"advice": record.advice}
     if record.values:
         row |= _READERS[trial.measurement](record.values, trial)
     return row

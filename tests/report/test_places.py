@@ -1,0 +1,37 @@
+"""Blocks that ran on several nodes alike are blocks of one machine."""
+
+from dataclasses import replace
+
+import fake_records as fake
+
+from harness.report.metrics import frame
+
+
+def moved(records, **environment):
+    """Return the records with every other block on a second node."""
+    return [
+        replace(each, node="bench-02", environment={**each.environment, **environment})
+        if each.trial.block % 2
+        else each
+        for each in records
+    ]
+
+
+def test_blocks_on_nodes_alike_are_pooled() -> None:
+    table = frame(moved(fake.records()))
+    assert set(table["node"]) == {"bench-01 and 1 alike"}
+
+
+def test_blocks_on_another_processor_are_not() -> None:
+    table = frame(moved(fake.records(), cpu_model="another"))
+    assert set(table["node"]) == {"bench-01", "bench-02"}
+
+
+def test_a_block_that_was_split_stays_with_its_nodes() -> None:
+    records = [
+        each if each.trial.implementation.baseline else replace(each, node="bench-02")
+        for each in fake.records()
+    ]
+    table = frame(records)
+    timed = table[table["measurement"] == "speed"]
+    assert set(timed["node"]) == {"bench-01", "bench-02"}
