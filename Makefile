@@ -17,7 +17,7 @@ check: .venv/.check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
 
-bench: .venv/.test
+bench: .venv/.bench
 	for script in tests/benchmarks/bench_*.py; do \
 		echo "$$script"; $(BIN)/python $$script || failed=1; \
 	done; exit $${failed:-0}
@@ -39,6 +39,10 @@ clean:
 
 .venv/.test: .venv/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[test]
+	touch $@
+
+.venv/.bench: .venv/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[test,bench]
 	touch $@
 
 .venv/.check: .venv/.test
