@@ -1,4 +1,24 @@
-"""Hands trials to the agents of a cluster, and lives through the loss of any of them."""
+"""Hands trials to the agents of a cluster, and lives through the loss of any of them.
+
+How long a fault goes unnoticed, at most:
+
+    a trial killed or fallen         at once: its pidfd is watched
+    a trial that hangs               its own limit
+    a fork server killed             at once: its socket closes
+    a fork server that hangs         the trial's limit + agent.GRACE_SECONDS
+    one that never gets ready        client.READY_SECONDS
+    an agent killed                  at once: Ray sees its connection close
+    an agent that hangs              the trial's limit + 2 * agent.GRACE_SECONDS
+    an agent that never starts       START_SECONDS
+    a local raylet                   5 checks, a second apart (ray.LOCAL)
+    a local head                     5 s (ray.LOCAL), then its driver ends
+    a node cut off without a word    the head's RAY_health_check_*: about 65 s as Ray has them
+    the driver                       at once: its socket closes
+    the command                      at once, and driver.STOP_SECONDS for an orderly end
+
+"At once" is what a kernel takes to close a descriptor. What a fault then costs is a start: of a
+fork server, an agent, or Ray.
+"""
 
 from __future__ import annotations
 

@@ -70,8 +70,13 @@ def injector(folder, monkeypatch):
 
 
 def test_a_sweep_outlives_every_process_of_its_own(injector, folder):
+    outlive(injector, folder)
+
+
+def outlive(injector, folder):
+    """Run the sweep, kill as planned, check after each kill; return how long each was missing."""
     hurry = folder / "hurry"
-    work, began, records = trials(hurry), Counter(), []
+    work, began, records, replaced = trials(hurry), Counter(), [], []
     plan = list(chain.from_iterable([kind] * times for kind, times in KINDS.items()))
     injector.generator.shuffle(plan)
     due, fault = BETWEEN, None
@@ -88,6 +93,7 @@ def test_a_sweep_outlives_every_process_of_its_own(injector, folder):
             kind, victim, moment = fault
             if kind == "trial" or set(injector.find(kind)) - {victim}:
                 assert (injector.orphans(), injector.stale_folders()) == ([], []), kind
+                replaced.append((kind, time.monotonic() - moment))
                 fault, due = None, len(records) + BETWEEN
             assert time.monotonic() - moment < NOTICE_SECONDS, kind
         if fault is None and not plan:
@@ -101,6 +107,7 @@ def test_a_sweep_outlives_every_process_of_its_own(injector, folder):
     assert 1 < max(began.values()) <= 4
     assert injector.persist(injector.marked) == []
     assert list(folder.glob("bptt-*")) == []
+    return replaced
 
 
 def ends_as_it_should(record):
