@@ -99,6 +99,16 @@ def parameter_gradients(
     return found
 
 
+def push(cell: GatedCell, local: Local, tangent: State) -> State:
+    """Return Jₜ · tangent, for a tangent of every part of the old state."""
+    moved = (local.by_state * torch.stack(tangent, -2).unsqueeze(-3)).sum(-2)  # (..., p, H)
+    if cell.hidden_map is not None and local.by_hidden is not None:
+        weight = cell.get_parameter(cell.hidden_map.weight)
+        by_block = (tangent[0] @ weight.T).view(*tangent[0].shape[:-1], 1, cell.gates, -1)
+        moved = moved + (local.by_hidden * by_block).sum(-2)
+    return moved.unbind(-2)
+
+
 def jacobian(cell: GatedCell, local: Local) -> Float[Tensor, "*N S S"]:
     """Return Jₜ = ∂sₜ/∂sₜ₋₁, all parts joined."""
     parts = torch.diag_embed(local.by_state)  # (..., p, q, H, H)

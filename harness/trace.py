@@ -103,6 +103,14 @@ def immediate(
     return torch.cat(found, -1)
 
 
+def influence(
+    cell: GatedCell, local: Local, x: Float[Tensor, "B I"], hidden: Float[Tensor, "B H"]
+) -> Gradients:
+    """Return Iₜ of the whole state, zeros included: (B, S, ...) for each parameter of the cell."""
+    spread = torch.diag_embed(immediate(cell, local, x, hidden).mT)  # (B, p, C, H, H)
+    return named(cell, spread.movedim(2, -1).flatten(1, 2))
+
+
 def entries(affine: Affine, into: Float[Tensor, "B i"]) -> Float[Tensor, "B j"]:
     """Return what a map's rows are multiplied with: x or h, and 1 where there is a bias."""
     return into if affine.bias is None else torch.cat([into, torch.ones_like(into[:, :1])], 1)

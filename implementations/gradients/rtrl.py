@@ -4,20 +4,24 @@ Mₜ = Jₜ Mₜ₋₁ + Iₜ with M = ∂sₜ/∂θ, and g = Σₜ Mₜᵀ qₜ
 
 Source: Williams and Zipser (1989), A learning algorithm for continually running fully recurrent
 neural networks.
-Time: O(S² P) a step and sequence, S = parts · H. Memory: O(S P) a sequence, flat in T.
+Time: O(S² P) a step and sequence, S = parts · H; a cell that does not work unit by unit needs its
+derivatives by autograd besides. Memory: O(S P) a sequence, flat in T.
 It cannot be had cheaply: the trace alone outweighs full BPTT's memory up to T ≈ P.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
-from harness import derivative
+from harness import derivative, gated, online, trace
 from harness.contract import (
     Batch,
     Cell,
     Claim,
     Cost,
+    GatedCell,
     Gradient,
     GradientMethod,
     Gradients,
@@ -25,10 +29,15 @@ from harness.contract import (
     Shape,
     State,
 )
-from harness.drive import add
 from harness.model import Model
 
-Carried = tuple[State, Gradients]  # the state; its influence, (B, S, ...) for each parameter
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The state and its influence."""
+
+    state: State
+    influence: Gradients  # M: (B, S, ...) for each parameter of the cell
 
 
 @dataclass
@@ -42,13 +51,16 @@ class RTRL(GradientMethod):
         return "exact"
 
     def cost(self, shape: Shape) -> Cost:
-        """Return the influence's own products, and its two copies; the step's are beside it."""
+        """Return J M and the Jacobian of every step, the credit, and the influence, twice."""
         state = shape.parts * shape.hidden_size
-        weights = shape.gates * shape.hidden_size * (shape.input_size + shape.hidden_size + 2)
-        trace = shape.batch_size * state * weights
+        entries = shape.hidden_size * trace.numbers(shape)  # in the influence of all sequences
         return Cost(
-            flops=2.0 * shape.length * trace * state,
-            kept_bytes=2.0 * trace * shape.item_bytes,
+            flops=shape.forward_flops
+            + 2 * shape.readout_flops
+            + shape.length
+            * (2.0 * state * entries + shape.batch_size * gated.jacobian_flops(shape))
+            + shape.hidden_size * trace.credit_flops(shape),
+            kept_bytes=online.kept_bytes(shape, entries),
             sequential_depth=shape.length,
         )
 
@@ -58,30 +70,42 @@ class RTRL(GradientMethod):
         size = derivative.join(state).shape[1]
         own = derivative.weights(model.cell)
         none = {name: w.new_zeros(batch_size, size, *w.shape) for name, w in own.items()}
-        return state, none
+        return Carried(state, none)
 
-    @torch.no_grad()
     def gradient(
         self, model: Model, window: Batch, carry: Carried, hook: Hook | None = None
     ) -> tuple[Gradient, Carried]:
-        """Return the gradient as it stands after the window's last step."""
+        """Return Σₜ Mₜᵀ qₜ."""
         assert hook is None, "the harness gives no hook to a method that is not hooked"
-        state, trace = carry
-        total: Gradient | None = None
-        for x, target, weight in zip(window.inputs, window.targets, window.weights, strict=True):
-            before = derivative.join(state)
-            jacobian = derivative.jacobian(model.cell, x, before)  # (B, S, S)
-            trace = {
-                name: torch.bmm(jacobian, trace[name].flatten(2)).view_as(immediate) + immediate
-                for name, immediate in derivative.influence(model.cell, x, before).items()
-            }
-            state = model.advance(x, state)
-            output, error = model.at_output(state[0], target, weight)  # error: (B, H)
-            width = error.shape[1]
-            cell = {
-                name: torch.tensordot(error, influence[:, :width], 2)
-                for name, influence in trace.items()
-            }
-            total = add(total, Gradient(output.loss, {**cell, **output.params}))
-        assert total is not None, "a window has at least one step"
-        return total, (state, trace)
+        return online.follow(model.at_output, window, carry, partial(step, model.cell), credit)
+
+
+def step(cell: Cell, x: Tensor, carry: Carried) -> Carried:
+    """Return state and influence after one step: M ← J M + I."""
+    jacobian, immediate, state = derivatives(cell, x, carry.state)
+    influence = {
+        name: torch.baddbmm(now.flatten(2), jacobian, carry.influence[name].flatten(2)).view_as(now)
+        for name, now in immediate.items()
+    }
+    return Carried(state, influence)
+
+
+def derivatives(cell: Cell, x: Tensor, state: State) -> tuple[Tensor, Gradients, State]:
+    """Return Jₜ, (B, S, S), Iₜ and the state after one step; by autograd where units mix."""
+    if isinstance(cell, GatedCell):
+        a, u = cell.from_input(x), cell.from_hidden(state[0])
+        local = cell.local(a, u, state)
+        immediate = trace.influence(cell, local, x, state[0])
+        return gated.jacobian(cell, local), immediate, cell.gate(a, u, state)
+    joined = derivative.join(state)
+    jacobian = derivative.jacobian(cell, x, joined)
+    return jacobian, derivative.influence(cell, x, joined), cell.advance(x, state)
+
+
+def credit(carry: Carried, error: Tensor) -> Gradients:
+    """Return Σ_b Mᵀ q."""
+    width = error.shape[1]
+    return {
+        name: torch.tensordot(error, influence[:, :width], 2)
+        for name, influence in carry.influence.items()
+    }

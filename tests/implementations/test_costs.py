@@ -22,6 +22,16 @@ CASES = [
     ("dni", {"stride": 16}),
     ("scan_backward", {}),
     ("scan_backward", {"jacobian_bytes": 20_000}),
+    ("rtrl", {}),
+    ("snap1", {}),
+    ("snap", {"order": 2}),
+    ("eprop", {}),
+    ("uoro", {}),
+    ("kf_rtrl", {}),
+    ("ok", {"rank": 2}),
+    ("forward_gradient", {}),
+    ("output_only", {}),
+    ("random_gradient", {}),
 ]
 
 
