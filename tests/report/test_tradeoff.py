@@ -86,7 +86,7 @@ def test_the_front_is_full_and_named_and_the_rest_is_faded():
 
 
 def test_names_of_points_at_one_place_stand_in_different_places():
-    figure, (ax,) = canvas.panels([""], 0)
+    _, (ax,) = canvas.panels([""], 0)
     ends = [labels.End(0.5, 0.5, name, "black") for name in ("one", "other", "third")]
     labels.near(ax, ends, [])
     assert len({text.xyann for text in ax.texts}) == 3

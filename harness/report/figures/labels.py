@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,10 +17,12 @@ LETTER = 0.56  # heights of the text that a letter is wide, on average
 INCH = 72.0  # points
 ROOM = (-0.1, 1.08)  # of the panel's height: labels may stand a little beyond it
 LEADER = 9.0  # points from the axes to a label, which a thin line bridges
+CLOSE = 9.0  # points: a name further from its point needs a line to it
 POINT = 4.0  # points around a marker that no name covers
-_ASIDE = ((6.0, 7.0), (6.0, 0.0), (6.0, -8.0), (6.0, 16.0), (6.0, -16.0))
-_NEAR = [(right, up, 0.0) for right, up in _ASIDE[:3]] + [(-right, up, 1.0) for right, up in _ASIDE]
-PLACES = (*_NEAR, (0.0, 9.0, 0.5), (0.0, -9.0, 0.5), (6.0, 16.0, 0.0), (6.0, -16.0, 0.0))
+_UP = (7.0, 0.0, -8.0, 16.0, -16.0, 25.0, -25.0)  # points
+_NEAR = [(6.0, up, 0.0) for up in _UP[:3]] + [(-6.0, up, 1.0) for up in _UP[:3]]
+_FAR = [(side, up, 0.0 if side > 0 else 1.0) for up in _UP[3:] for side in (6.0, -6.0)]
+PLACES = (*_NEAR, (0.0, 9.0, 0.5), (0.0, -9.0, 0.5), *_FAR)
 # (points to the right, points up, share of the name's width that it is moved to the left)
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
@@ -52,7 +55,6 @@ def beside(ax: Axes, ends: Sequence[End]) -> None:
     to_axes = ax.transData + ax.transAxes.inverted()
     wanted = [float(to_axes.transform((end.x, end.y))[1]) for end in ordered]
     for end, height in zip(ordered, apart(wanted, SIZE * LINE / high, *ROOM), strict=True):
-        leader = {"arrowstyle": "-", "color": end.colour, "linewidth": 0.5, "relpos": (0.0, 0.5)}
         ax.annotate(
             end.text,
             (end.x, end.y),
@@ -62,7 +64,7 @@ def beside(ax: Axes, ends: Sequence[End]) -> None:
             color=end.colour,
             fontsize=SIZE,
             annotation_clip=False,
-            arrowprops={**leader, "shrinkA": 0.0, "shrinkB": 0.0},
+            arrowprops=_leader(end.colour, 0.0),
         )
 
 
@@ -98,7 +100,8 @@ def near(ax: Axes, named: Sequence[End], others: Sequence[tuple[float, float]]) 
         across, up = ax.transData.transform((x, y)) * points
         return float(across), float(up)
 
-    room = (0.0, 0.0, float(ax.figure.bbox.width) * points, float(ax.figure.bbox.height) * points)
+    left, bottom, right, top = (float(end) * points for end in ax.bbox.extents)
+    room = (left, bottom, right, top)
     spots = [place(end.x, end.y) for end in named] + [place(*other) for other in others]
     taken = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in spots]
     for end in named:
@@ -107,11 +110,11 @@ def near(ax: Axes, named: Sequence[End], others: Sequence[tuple[float, float]]) 
         costs = [sum(_shared(box, one) for one in taken) + _outside(box, room) for box in boxes]
         best = costs.index(min(costs))
         taken.append(boxes[best])
-        right, up, share = PLACES[best]
+        aside, up, share = PLACES[best]
         ax.annotate(
             end.text,
             (end.x, end.y),
-            (right, up),
+            (aside, up),
             textcoords="offset points",
             ha={0.0: "left", 0.5: "center", 1.0: "right"}[share],
             va="center",
@@ -119,7 +122,15 @@ def near(ax: Axes, named: Sequence[End], others: Sequence[tuple[float, float]]) 
             fontsize=SIZE,
             annotation_clip=False,
             bbox={"facecolor": PAPER.light, "edgecolor": "none", "pad": 0.3},
+            arrowprops=_leader(end.colour, share) if abs(up) > CLOSE else None,
+            zorder=2.5,  # above lines, and below the points, of which it may hide none
         )
+
+
+def _leader(colour: str, share: float) -> dict[str, Any]:
+    """Return the thin line from a name, at this share of its width, to what it names."""
+    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (share, 0.5)}
+    return {**line, "shrinkA": 0.0, "shrinkB": 0.0}
 
 
 def _box(x: float, y: float, text: str, right: float, up: float, share: float) -> Box:

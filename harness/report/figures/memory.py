@@ -37,10 +37,11 @@ def draw(frame: pd.DataFrame, on: Scene) -> list[Drawing | None]:
 
 
 def _peak(frame: pd.DataFrame, on: Scene) -> Drawing | None:
-    drawn = _beside_theory(frame, PEAK, on)
+    data = _data(frame, PEAK)
+    drawn = _beside_theory(data, PEAK, on)
     if drawn is None:
         return None
-    out, data = _first_oom(frame), _data(frame, PEAK)
+    out = _first_oom(frame)
     for ax, panel in zip(drawn.axes, on.panels(data), strict=True):
         _out_of_memory(ax, panel.of(out), on)
     caption = (
@@ -54,35 +55,37 @@ def _peak(frame: pd.DataFrame, on: Scene) -> Drawing | None:
 
 
 def _kept(frame: pd.DataFrame, on: Scene) -> Drawing | None:
-    drawn = _beside_theory(frame, KEPT, on)
+    data = _data(frame, KEPT)
+    some = data[data["estimate"] > 0]
+    drawn = _beside_theory(some, KEPT, on)
     if drawn is None:
         return None
-    data = _data(frame, KEPT)
     turns = savings.turning_points(frame, KEPT.key)
     turns = turns[turns["still"] & (turns["outcome"] == "less from")]
-    for ax, panel in zip(drawn.axes, on.panels(data), strict=True):
+    for ax, panel in zip(drawn.axes, on.panels(some), strict=True):
         for row in panel.of(turns).to_dict("records"):
-            _mark(ax, panel, data, row["implementation"], float(row["length"]), on)
+            _mark(ax, panel, some, row["implementation"], float(row["length"]), on)
     caption = (
         "What is held for the backward pass when it begins, or carried from step to step instead."
         " Thin lines: theory. A ring: from this length on, what stands still as T grows is less"
         " than what the baseline keeps. Where there is none, they do not meet within these"
-        " lengths." + on.remark()
-    )
+        " lengths." + (" What keeps nothing has no line." if len(some) < len(data) else "")
+    ) + on.remark()
     base = " and ".join(on.baselines)
     title = f"From which length is less kept than {base} keeps?" if base else "What is kept?"
     found = savings.told(frame) or lines.levels(data, BYTES, on)
     return Drawing("kept-memory", "memory", title, caption, found, drawn, data)
 
 
-def _beside_theory(frame: pd.DataFrame, measured: _Measured, on: Scene) -> Figure | None:
+def _beside_theory(data: pd.DataFrame, measured: _Measured, on: Scene) -> Figure | None:
     """Return the figure of what was measured, with theory as thin lines."""
-    table, theory = pairs.estimates(frame, measured.key), pairs.estimates(frame, measured.theory)
-    beside = list(theory["estimate"])
-    figure = lines.over_length(table, BYTES, measured.label, on, beside=beside)
+    theory = data[data[measured.theory] > 0]
+    beside = list(theory[measured.theory])
+    figure = lines.over_length(data, BYTES, measured.label, on, beside=beside)
     if figure is not None:
-        for ax, panel in zip(figure.axes, on.panels(table), strict=True):
-            lines.thin(ax, panel.of(theory), on)
+        thin = theory.assign(estimate=theory[measured.theory])
+        for ax, panel in zip(figure.axes, on.panels(data), strict=True):
+            lines.thin(ax, panel.of(thin), on)
     return figure
 
 
