@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 from rigs import rig_of
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.measure.floor import floor
@@ -104,6 +105,29 @@ def test_the_record_says_what_the_machine_did_meanwhile() -> None:
     assert values["affinity"] == sorted(os.sched_getaffinity(0))
     assert values["device_sample_seconds"] is None  # a processor has no other clock
     assert values["governor_before"] == values["governor_after"]
+
+
+class ReadsBack(TorchDispatchMode):
+    """Counts the numbers that Python is told, for which it waits for the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("cell", "reads"), [("lstm", 0), ("curious", 6)])
+def test_nothing_inside_a_sample_reads_a_value_back(cell: str, reads: int) -> None:
+    rig = rig_of("speed", sequence_length=6, optimizer="sgd")
+    if cell == "curious":  # the control: one that looks at its state at every step
+        plain = rig.model.cell.advance
+        rig.model.cell.advance = lambda x, state: plain(x, state) if state[0].sum() < 1e9 else state
+    drive, batch = rig.drive(rig.optimizer(0.0)), rig.batch()
+    carry = drive.begin(4, rig.generator("method"))
+    with ReadsBack() as counted:
+        drive.sequence(batch, carry)
+    assert counted.count == reads
 
 
 def test_the_floor_is_sampled_as_long_as_the_method() -> None:
