@@ -28,7 +28,7 @@ C = TypeVar("C", bound=Carrying)
 AtOutput = Callable[[Tensor, Tensor, Tensor], tuple[Gradient, Tensor]]
 
 
-def kept_bytes(shape: Shape, carried: float) -> float:
+def kept_bytes(shape: Shape, carried: int) -> float:
     """Return what is held where an error is taken, if `carried` numbers say what depends on what.
 
     Those are there twice, before the first step and after the last one, and so is the state; with

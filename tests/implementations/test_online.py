@@ -5,11 +5,14 @@ import math
 import pytest
 import torch
 from problems import CELLS, batch_of, gradient_by, model_of, relative_error
+from rigs import rig_of
 from torch import Tensor
 
 from harness import derivative, gated, trace
 from harness.contract import Batch, GatedCell, Gradient, GradientMethod, State
+from harness.measure.memory import measure
 from harness.model import Model
+from harness.trial import Choice
 from implementations.gradients.full_bptt import FullBPTT
 from implementations.gradients.kf_rtrl import KFRTRL
 from implementations.gradients.ok import OK
@@ -75,3 +78,14 @@ def test_the_trace_with_the_transposed_jacobian_would_be_seen() -> None:
     assert not torch.allclose(jacobian.mT, want, atol=1e-3)
     inside = trace.within_units(cell, local).detach()[:, 0, 0]
     assert torch.allclose(inside, want.diagonal(dim1=1, dim2=2), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "gradient", ["rtrl", "snap", "snap1", "uoro", "kf_rtrl", "ok", "output_only", "random_gradient"]
+)
+def test_what_is_kept_is_what_theory_says(gradient: str) -> None:
+    rig = rig_of("memory", gradient, cell=Choice("gru"), hidden_size=16)
+    values = measure(rig)
+    # Scalars and a state that the shape checker holds on to are in no formula (see test_memory.py).
+    slack = 0.01 * values["theory"]["kept_bytes"] + 2 * rig.shape().state_bytes
+    assert values["kept_bytes"] == pytest.approx(values["theory"]["kept_bytes"], abs=slack)
