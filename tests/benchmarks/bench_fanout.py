@@ -50,6 +50,7 @@ hidden_size = 8
 device = "cpu"
 [[implementation]]
 gradient = "full_bptt"
+baseline = true
 [measure]
 passes = ["memory"]
 """
@@ -135,7 +136,7 @@ def first_record(executor):
             env=environment(),
         )
         for line in process.stdout:
-            if "status" in json.loads(line):
+            if json.loads(line)["event"] == "record":
                 seconds = time.perf_counter() - began
                 process.communicate()
                 return seconds
