@@ -30,6 +30,7 @@ class IRNN(GatedCell):
     saved_fused = 1.0
     input_map = Affine("rnn.weight_ih_l0", "rnn.bias_ih_l0")
     hidden_map = Affine("rnn.weight_hh_l0", "rnn.bias_hh_l0")
+    summed = True
 
     def __init__(
         self,
