@@ -10,7 +10,7 @@ How long a fault goes unnoticed, at most:
     an agent killed                  at once: Ray sees its connection close
     an agent that hangs              the trial's limit + 2 * agent.GRACE_SECONDS
     an agent that never starts       START_SECONDS
-    a local raylet                   5 checks, a second apart (ray.LOCAL)
+    a local raylet                   about 10 s seen: 5 checks, a second apart (ray.LOCAL)
     a local head                     5 s (ray.LOCAL), then its driver ends
     a node cut off without a word    the head's RAY_health_check_*: about 65 s as Ray has them
     the driver                       at once: its socket closes
