@@ -17,6 +17,7 @@ from harness.report import again, content, pairs, themed, trials
 from harness.report.columns import Column, Table
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.palette import COLOURS, styles
+from harness.report.kinds import MEANINGS
 from harness.report.sentences import BLOCKS_FOR_A_VERDICT
 from harness.report.units import MISSING, number
 
@@ -47,6 +48,8 @@ WORDS = (
      " at a right angle, below 0 uphill."),
     ("agrees", "The method gives what its own definition says, to rounding. A truncated method may"
      " be far from the exact gradient and agree; one that disagrees has a bug."),
+    ("kind", "; ".join(f"{kind}: {said}" for kind, said in MEANINGS.items() if kind) + ". It follows"
+     " from what a method claims of its gradient; of all cells and lengths the weakest claim."),
     ("reach, lag", "How many steps back a method lets the gradient travel, and how many it has."),
     ("trivial predictor", "The best score that needs no learning. What does not beat it has learned"
      " nothing, whatever its loss did."),
