@@ -48,8 +48,8 @@ WORDS = (
      " at a right angle, below 0 uphill."),
     ("agrees", "The method gives what its own definition says, to rounding. A truncated method may"
      " be far from the exact gradient and agree; one that disagrees has a bug."),
-    ("kind", "; ".join(f"{kind}: {said}" for kind, said in MEANINGS.items() if kind) + ". It follows"
-     " from what a method claims of its gradient; of all cells and lengths the weakest claim."),
+    ("kind", "; ".join(f"{kind}: {said}" for kind, said in MEANINGS.items() if kind) + ". By"
+     " what a method claims of its gradient; of all cells and lengths the weakest claim."),
     ("reach, lag", "How many steps back a method lets the gradient travel, and how many it has."),
     ("trivial predictor", "The best score that needs no learning. What does not beat it has learned"
      " nothing, whatever its loss did."),
