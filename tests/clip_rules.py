@@ -44,8 +44,8 @@ def stream() -> list[Gradients]:
 STREAM = stream()
 WEIGHTS = {
     "cell.weight": torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3) * torch.eye(4, 1),
-    "cell.bias": torch.full((4,), 0.3, dtype=torch.float64),
-    "readout.weight": torch.ones(2, 4, dtype=torch.float64),
+    "cell.bias": torch.tensor([0.3, 0.3, 0.0, 0.3], dtype=torch.float64),
+    "readout.weight": torch.tensor([[1.0, 1.0, 0.0, 1.0]] * 2, dtype=torch.float64),
 }
 
 
@@ -186,6 +186,11 @@ def rule_of_noise(grads: list[Arrays]) -> list[Arrays]:
     ]
 
 
+def rule_of_keep_zeros(grads: list[Arrays]) -> list[Arrays]:
+    zero = WEIGHTS["cell.weight"].numpy() == 0
+    return [{**one, "cell.weight": np.where(zero, 0.0, one["cell.weight"])} for one in grads]
+
+
 def rule_of_skip_nonfinite(grads: list[Arrays]) -> list[Arrays]:
     return [
         one if all(math.isfinite(x) for grad in one.values() for x in grad.flat) else {}
@@ -201,6 +206,7 @@ RULES: dict[str, tuple[str, dict[str, Any], Rule]] = {
     "hidden": ("hidden", {"max_norm": 0.5}, rule_of_norm(0.5)),
     "hidden_value": ("hidden_value", {"limit": 0.2}, rule_of_value(0.2)),
     "noise": ("noise", {"eta": 0.3}, rule_of_noise),
+    "keep_zeros": ("keep_zeros", {}, rule_of_keep_zeros),
     "norm": ("norm", {"max_norm": 0.5}, rule_of_norm(0.5)),
     "normalised": ("normalised", {}, rule_of_normalised),
     "per_parameter": ("per_parameter", {"max_norm": 0.5}, rule_of_per_parameter),

@@ -1,8 +1,8 @@
 """The rectified recurrent network that begins as an integrator: hₜ = relu(W_h hₜ₋₁ + W_x xₜ + b).
 
 Source: Le, Jaitly and Hinton (2015), A simple way to initialize recurrent networks of rectified
-linear units: W_h the identity times a scale, biases 0, W_x Gaussian; `recurrent` gives the rectified
-networks that begin otherwise, for comparison.
+linear units: W_h the identity times a scale, biases 0, W_x Gaussian; `recurrent` gives the
+rectified networks that begin otherwise, for comparison.
 Cost: kH(H + I) weights with k = 1; autograd keeps one (B, H) tensor a step, since relu' = [h > 0].
 It cannot bound its state: where W_h grows beyond the identity, h and its gradient explode.
 """

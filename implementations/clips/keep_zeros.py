@@ -23,7 +23,9 @@ class KeepZeros(Clip):
     def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
         """Return the gradients, 0 where a matrix of the cell is."""
         return {
-            name: grad * (params[name] != 0) if in_cell(name) and grad.ndim == 2 else grad
+            name: grad.masked_fill(params[name] == 0, 0.0)
+            if in_cell(name) and grad.ndim == 2
+            else grad
             for name, grad in grads.items()
         }
 

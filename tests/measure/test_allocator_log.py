@@ -1,10 +1,12 @@
 """The log, folded as it comes, says what the profiler says from every event, and costs nothing."""
 
+import copy
 import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,9 +23,11 @@ METHODS = [plugin.name for plugin in REGISTRY.plugins if plugin.kind == "gradien
 
 
 def sequence_of(rig: Rig) -> Callable[[], None]:
-    batch, drive = rig.batch(), rig.drive()  # no optimizer: nothing is left for a later account
+    """Return a sequence that leaves nothing for a later account: no optimizer, no memory."""
+    batch = rig.batch()
 
     def sequence() -> None:
+        drive = replace(rig, method=copy.deepcopy(rig.method)).drive()
         drive.sequence(batch, drive.begin(rig.trial.batch_size, rig.generator("method")))
 
     sequence()  # a first one pays for what is allocated once

@@ -36,7 +36,10 @@ def test_failures_are_grouped_by_cause_with_the_command_that_looks_closer():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"node": "other"}, "Records of 2 machines"),
+        (
+            {"node": "other", "environment": {**fake.ENVIRONMENT, "cpu_model": "another"}},
+            "Records of 2 machines",
+        ),
         ({"environment": {**fake.ENVIRONMENT, "dirty": True}}, "no commit holds"),
     ],
     ids=["machines", "dirty"],
