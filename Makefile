@@ -8,8 +8,10 @@ PRESET ?= quick
 sweep: .venv/.run
 	$(BIN)/bptt sweep $(PRESET) --resume
 
+# A test that starts a Ray has the machine to itself.
 test: .venv/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not ray" --numprocesses auto --dist loadfile
+	$(BIN)/pytest -m ray
 
 check: .venv/.check
 	$(BIN)/ruff format --check .
