@@ -2,7 +2,7 @@
 
 From the messages of one step's loss, φₖ = E‖dLₛ/dsₛ₋ₖ‖ and Gₖ = ‖E Σⱼ<ₖ dLₛ/dsₛ₋ⱼ‖, a rate β is
 fitted to log φ from lag τ on. What a cut at K drops is at most E(K) = Σₖ≥K φₖ, of which
-φ_τ βᴷ⁻τ / (1 − β) lies from τ on. K is the least with E(K) ≤ bias · G_K. Each window of K steps is
+φ_τ βᴷ⁻τ / (1 − β) lies from τ on. K is the least with E(K) < bias · G_K. Each window of K steps is
 then sent back 2K − 1, so that every loss keeps its K lags.
 
 Source: Aicher, Foti and Fox (2019), Adaptively truncating backpropagation through time to control
@@ -121,7 +121,7 @@ def bounds(sizes: Sequence[float], onset: int) -> list[float]:
         return [math.inf] * (len(sizes) + 1)
     tail = sizes[onset] / (1 - math.exp(slope))
     return [
-        sum(sizes[K:onset]) + tail * math.exp(slope * max(0, K - onset))
+        sum(sizes[K:onset]) + tail * (math.exp(slope * (K - onset)) if K > onset else 1.0)
         for K in range(len(sizes) + 1)
     ]
 
