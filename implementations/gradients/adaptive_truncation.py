@@ -121,7 +121,7 @@ def bounds(sizes: Sequence[float], onset: int) -> list[float]:
         return [math.inf] * (len(sizes) + 1)
     tail = sizes[onset] / (1 - math.exp(slope))
     return [
-        sum(sizes[K:onset]) + tail * (math.exp(slope * (K - onset)) if K > onset else 1.0)
+        sum(sizes[K:onset]) + tail * (math.exp(slope * (K - onset)) if onset < K else 1.0)
         for K in range(len(sizes) + 1)
     ]
 
