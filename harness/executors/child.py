@@ -31,9 +31,11 @@ def live(request: Request, server: int, answers: int, output: int) -> NoReturn:
 
     Both are lines to `answers`; the first is there however the second ends.
     """
+    before = b"\n"  # an empty line, where it came to an end before it could look around
     try:
         _wall_off(request, server, output)
         _write(answers, encode({**environment.describe(), **_limits(request)}))
+        before = b""
         answer: dict[str, Any] = {"result": pkgutil.resolve_name(request.target)(request.payload)}
         line = json.dumps(answer).encode()
     except BaseException as error:  # whatever a plugin raises, SystemExit too, is an answer
@@ -45,7 +47,7 @@ def live(request: Request, server: int, answers: int, output: int) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    _write(answers, line)
+    _write(answers, before + line)
     os._exit(0)  # the exit handlers are the fork server's
 
 

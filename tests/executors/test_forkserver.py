@@ -113,6 +113,12 @@ def test_a_target_that_does_not_exist_is_an_answer_too(call):
     assert "no attribute 'missing'" in call("missing").error
 
 
+def test_a_wall_that_cannot_be_set_is_an_answer_too(call):
+    report = call("echo", cores=(1 << 16,))  # more cores than any kernel counts
+    assert report.error.startswith("OSError: [Errno 22]")
+    assert report.environment == {}
+
+
 def test_a_segmentation_fault_tells_its_signal_and_last_lines(call):
     report = call("segfault")
     assert report.signal == signal.SIGSEGV
