@@ -202,6 +202,7 @@ class Fleet:
             self._report("lost", work, member, why=why)
         else:
             self._schedule.requeue(again)
+            self._refuse()  # its node may be gone, and have been the only one for it
 
     def _end_overdue(self) -> None:
         """Kill the agents that do not answer; their calls then end as any dead agent's do."""
