@@ -15,6 +15,7 @@ from harness.check.finding import SEED, TOLERANCE, Finding
 from harness.check.probe import HIDDEN_SIZE, INPUT_SIZE, Probe
 from harness.contract import Batch, Clip, Draw, Gradient, GradientMethod, State
 from harness.drive import Drive, windows
+from harness.measure.scatter import alike_agree
 from harness.model import Model
 from harness.registry import Registry
 from harness.trial import Choice
@@ -82,8 +83,8 @@ class _Attempt:
         if claim == "exact":
             want = oracle.exact_gradient(self.model, batch)
             yield self.finding(EXACT, _difference(found, want))
-        elif claim == "unbiased" and self.length in UNBIASED_LENGTHS:
-            yield self.finding(UNBIASED, self.mean_is_off(batch))
+        elif claim == "unbiased":
+            yield self.on_average(batch)
         elif rectangles is not None:
             want = oracle.kept_gradient(self.model, batch, rectangles)
             yield self.finding(TRUNCATED, _difference(found, want))
@@ -95,25 +96,43 @@ class _Attempt:
             yield self.finding("a hook that changes nothing is free", _difference(watched, found))
             yield self.finding("a hook's change travels on", self.unsilenced(batch))
 
-    def mean_is_off(self, batch: Batch) -> str | None:
-        """Return by how many standard errors the mean of many draws misses the oracle.
+    def on_average(self, batch: Batch) -> Finding:
+        """Return whether the mean of many draws is the oracle's, as far as their spread can tell.
 
         Each run holds the sequence many times over, so that a method whose chance is each
         sequence's own averages within a run as well.
         """
+        if self.length not in UNBIASED_LENGTHS:
+            tried = " and ".join(map(str, UNBIASED_LENGTHS))
+            return self.undecided(f"averages are tried at T = {tried}")
         copies = Batch(
             batch.inputs.repeat(1, COPIES, 1),
             batch.targets.repeat(1, COPIES, 1),
             batch.weights.repeat(1, COPIES) / COPIES,
         )
         draws = torch.stack([_flat(self.whole(copies, (), seed)) for seed in range(RUNS)])
-        off = draws.mean(0) - _flat(oracle.exact_gradient(self.model, batch))
-        spread = draws.std(0) / math.sqrt(RUNS)
+        exact = _flat(oracle.exact_gradient(self.model, batch))
+        off, spread = draws.mean(0) - exact, draws.std(0) / math.sqrt(RUNS)
         certain = spread < TOLERANCE
+        if certain.all():
+            return self.alike(float(off.norm() / exact.norm()))
         if (off[certain].abs() > TOLERANCE).any():
-            return "a parameter that no chance enters is off"
+            return self.finding(UNBIASED, "a parameter that no chance enters is off")
         z = float((off[~certain] / spread[~certain]).square().mean().sqrt())
-        return None if z <= MAX_Z else f"the mean of {RUNS * COPIES} draws is {z:.2g} errors off"
+        said = f"the mean of {RUNS * COPIES} draws is {z:.2g} errors off"
+        return self.finding(UNBIASED, None if z <= MAX_Z else said)
+
+    def alike(self, distance: float) -> Finding:
+        """Return what runs without any spread say, so far from the oracle in lengths of it."""
+        agrees = alike_agree(distance, RUNS)
+        if agrees is None:
+            return self.undecided(f"no chance entered {RUNS} runs, which are {distance:.2g} off")
+        said = f"no chance enters, and it is off by {distance:.2g} of the gradient's norm"
+        return self.finding(UNBIASED, None if agrees else said)
+
+    def undecided(self, reason: str) -> Finding:
+        """Return that nothing is said of the average, and why."""
+        return replace(self.finding(UNBIASED, None), verdict="skipped", detail=reason)
 
     def whole(self, batch: Batch, clips: tuple[Clip, ...], seed: int = SEED) -> Gradient:
         """Return the gradient of the sequence, driven as a trial drives it."""

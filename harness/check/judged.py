@@ -10,12 +10,15 @@ from typing import Literal
 from harness.check.finding import Finding
 from harness.check.gradients import EXACT, SHAPES, SUPPORTS, TRUNCATED, UNBIASED
 
-Word = Literal["exact", "truncated", "unbiased", "approximate", "unsupported", "DISAGREES"]
+Word = Literal[
+    "exact", "truncated", "unbiased", "undecided", "approximate", "unsupported", "DISAGREES"
+]
 MEANINGS: Mapping[Word, str] = MappingProxyType(
     {
         "exact": "full BPTT's gradient at every length tried, up to rounding",
         "truncated": "biased by definition: a part of the exact gradient, and exactly that part",
         "unbiased": "the exact gradient on average over its draws",
+        "undecided": "it says unbiased, and no average that was tried can tell",
         "approximate": "biased by definition, which says no part to compare it with",
         "unsupported": "it says that it is not for this cell, and why",
         "DISAGREES": "a promise is broken",
@@ -30,7 +33,7 @@ class Judged:
     method: str
     cell: str
     word: Word
-    reason: str  # of what is unsupported, or broken
+    reason: str  # of what is unsupported, undecided or broken
 
 
 def judge(method: str, cell: str, findings: Sequence[Finding]) -> Judged:
@@ -46,7 +49,11 @@ def judge(method: str, cell: str, findings: Sequence[Finding]) -> Judged:
         return Judged(method, cell, "DISAGREES", reason)
     if refused:
         return Judged(method, cell, "unsupported", refused[0].detail)
-    return Judged(method, cell, _compared([one.promise for one in findings]), "")
+    undecided = [one for one in findings if (one.promise, one.verdict) == (UNBIASED, "skipped")]
+    kept = [one.promise for one in findings if one.verdict == "kept"]
+    if undecided and UNBIASED not in kept:
+        return Judged(method, cell, "undecided", undecided[0].detail)
+    return Judged(method, cell, _compared(kept), "")
 
 
 def _compared(kept: Sequence[str]) -> Word:

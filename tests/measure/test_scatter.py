@@ -51,3 +51,27 @@ def test_a_bias_is_a_disagreement_and_noise_alone_is_not() -> None:
 def test_nothing_is_said_without_a_gradient_or_with_two_draws() -> None:
     assert scatter(torch.ones(8, 3), torch.zeros(3))["agrees"] is None
     assert scatter(torch.ones(2, 3), torch.ones(3))["bias_squared"] is None
+
+
+def alike(distance: float, draws: int = DRAWS) -> object:
+    """`agrees` of draws that are all the same, and so far from the exact gradient."""
+    exact = torch.eye(SIZE, dtype=torch.float64)[0]
+    return scatter((1 + distance) * exact.expand(draws, SIZE), exact)["agrees"]
+
+
+def test_draws_that_are_all_exact_agree_to_rounding() -> None:
+    assert alike(0.0) is True
+    assert alike(1e-15) is True
+
+
+def test_draws_all_alike_say_nothing_where_a_rare_one_may_have_been_missed() -> None:
+    assert alike(1e-3) is None  # as where no cut falls, and one falls in a thousand
+    assert alike(1e-3, draws=10_000) is False  # ten would have been seen
+    assert alike(0.5) is False  # half of the gradient is no rare draw
+
+
+def test_one_draw_that_differs_is_chance_enough() -> None:
+    exact = torch.eye(SIZE, dtype=torch.float64)[0]
+    draws = (1 + 1 / (DRAWS - 1)) * exact.repeat(DRAWS, 1)
+    draws[0] = 0.0  # one cut, for which the others were made longer
+    assert scatter(draws, exact)["agrees"] is True
