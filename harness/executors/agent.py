@@ -81,7 +81,7 @@ class Agent:
             return client.submit(request).result(request.seconds + GRACE_SECONDS)
         except ServerLost as lost:
             self._drop(client)
-            return Report(key=request.key, lost=str(lost))
+            return Report(key=request.key, lost=str(lost), untried=client is None)
         except NoAnswer:
             self._drop(client)
             return Report(key=request.key, lost="the fork server hung")

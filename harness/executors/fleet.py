@@ -7,6 +7,7 @@ How long a fault goes unnoticed, at most:
     a fork server killed             at once: its socket closes
     a fork server that hangs         the trial's limit + agent.GRACE_SECONDS
     one that never gets ready        client.READY_SECONDS
+    a node that starts none at all   after MAX_FAULTS + 1 starts in a row
     an agent killed                  at once: Ray sees its connection close
     an agent that hangs              the trial's limit + 2 * agent.GRACE_SECONDS
     an agent that never starts       START_SECONDS
@@ -38,6 +39,7 @@ from harness.executors.work import Place, Work
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
 START_SECONDS = 60.0  # for an agent, on a node that may be busy with something else
+MAX_FAULTS = 3  # of a node in a row, each met with another start; what passes has passed by then
 DISMISS_SECONDS = 3.0  # for an agent to end; one that still starts does not answer
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -45,7 +47,7 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 @dataclass(slots=True)
 class Member:
-    """A node, its agent, and how often in a row that was lost."""
+    """A node, its agent, and how often in a row that was lost or could start no fork server."""
 
     offer: Offer
     agent: Handle
@@ -147,12 +149,15 @@ class Fleet:
         elif call.work is None or call.place is None:
             self._welcome(call, answer)
         else:
-            call.member.faults = 0
             if call.current:
                 self._schedule.release(call.place)
-            if answer["lost"]:
+            if answer["untried"]:
+                self._schedule.requeue(call.work)  # it has no part in this loss
+                self._blame(call, answer["lost"])
+            elif answer["lost"]:
                 self._hand_back(call.work, call.member, answer["lost"])
             else:
+                call.member.faults = 0
                 if (answer["result"] or {}).get("status") == "done":  # other ends say nothing
                     self._schedule.learn(call.work, answer["ended"] - answer["started"])
                 self._report("report", call.work, call.member, report=answer)
@@ -180,15 +185,24 @@ class Fleet:
         self._cluster.kill(member.agent)  # out of reach, it may still run, beside the next one
         member.faults += 1
         alive = {offer.key for offer in self._cluster.offers()}
-        if member.offer.key not in alive or member.faults > MAX_LOSSES:
+        if member.offer.key not in alive or member.faults > MAX_FAULTS:
             self._give_up(member, why)
             self._error = NodesLost
             return
         self._schedule.nodes[member.offer.key].open = False
         self._start(member, None)
 
+    def _blame(self, call: Call, why: str) -> None:
+        """Note that a node could start no fork server, as one whose disk is full."""
+        if not call.current:
+            return
+        call.member.faults += 1
+        if call.member.faults > MAX_FAULTS:
+            self._give_up(call.member, why)
+
     def _give_up(self, member: Member, why: str) -> None:
         """Do without a node."""
+        self._error = ExecutorError
         self._last_fault = f"{member.name}: {why}"
         self._cluster.kill(member.agent)
         member.agent = None
