@@ -1,7 +1,7 @@
 """What kind of gradient an implementation gives, by what its own records claim.
 
-No plugin says its kind: exact, unbiased or biased is its claim, and a biased method that says how
-far back it reaches is the exact gradient cut there.
+No plugin says its kind: exact, unbiased or biased is its claim, and a biased method that says which
+part of the exact gradient it keeps, be it none of the cell's, is the exact gradient cut there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MOST_SERIES = 8  # beside the baseline, that colours tell apart and one panel ho
 MEANINGS: Mapping[str, str] = MappingProxyType(  # in the order in which they are shown
     {
         "exact": "full BPTT's gradient, up to rounding, by another way",
-        "truncated": "the exact gradient without what lies further back than a cut",
+        "truncated": "the exact gradient without what lies behind a cut",
         "unbiased": "random, and the exact gradient on average",
         "approximate": "biased otherwise: traces of a part, a guess, a control",
         UNCOMPARED: "not compared with the oracle",
@@ -31,8 +31,9 @@ def kinds(frame: pd.DataFrame) -> dict[str, str]:
     for name, group in frame.groupby("implementation"):
         claims = set(group["claim"].dropna())
         if "biased" in claims:
-            cut = group.loc[group["claim"] == "biased", "reach_steps"].notna()
-            found[str(name)] = "truncated" if cut.all() else "approximate"
+            biased = group[group["claim"] == "biased"]
+            part = biased["reach_steps"].notna() | biased["agrees"].notna()  # compared with it
+            found[str(name)] = "truncated" if part.all() else "approximate"
         else:
             known = [claim for claim in ("unbiased", "exact") if claim in claims]
             found[str(name)] = known[0] if known else UNCOMPARED

@@ -158,6 +158,7 @@ def _changed(values: dict[str, Any], of: Trial, kind: str, place: int) -> dict[s
         made = {**values, "claim": CLAIMS[kind], "relative_error": error, "truncation_bias": None}
         made["cosine"] = 1.0 if kind == "exact" else 1 / (1 + error)
         made["reach"] = of.sequence_length - 1 if kind == "exact" else None
+        made["agrees"] = None if kind == "approximate" else True  # there is nothing to compare with
         return {**made, "reach": 4 * place} if kind == "truncated" else made
     return {**values, "score": [score * (1 + 0.01 * place) for score in values["score"]]}
 

@@ -60,9 +60,17 @@ def test_a_kind_follows_from_claim_and_reach(frame):
 def test_the_weakest_claim_of_an_implementation_tells_its_kind():
     exact, biased = fake.records(replace(CROWD, measurements=("gradients",)))[:2]
     own = replace(biased.trial, implementation=exact.trial.implementation)
-    values = {**biased.values, "claim": "biased", "reach": None}
+    values = {**biased.values, "claim": "biased", "reach": None, "agrees": None}
     mixed = metrics.frame([exact, replace(biased, trial=own, values=values)])
     assert set(mixed["kind"]) == {"approximate"}
+
+
+def test_a_part_without_a_cut_in_time_is_truncated_as_the_check_has_it():
+    record = fake.records(replace(CROWD, measurements=("gradients",)))[1]
+    readout = {**record.values, "claim": "biased", "reach": None, "definition_error": 0.0}
+    for agrees, kind in ((True, "truncated"), (None, "approximate")):  # compared with it, or not
+        values = {**readout, "agrees": agrees}
+        assert set(metrics.frame([replace(record, values=values)])["kind"]) == {kind}
 
 
 def test_without_a_gradients_pass_there_is_no_kind():
