@@ -149,7 +149,7 @@ MUTATIONS = [
     ),
     pytest.param(
         "adaptive_truncation",
-        "slope * max(0, K - onset)",
+        "slope * (K - onset)",
         "slope * K",
         "is as deep as the closed form",
         id="adaptive_truncation: count the tail from lag 0",
