@@ -20,7 +20,7 @@ from rich.text import Text
 
 from harness.cli import words
 from harness.forecast.progress import Progress, Remaining
-from harness.trial import Record, Trial
+from harness.trial import STATUSES, Record, Trial
 
 ETA_SECONDS = 1.0  # how often it is worked out: thousands of trials are added up for it
 WIDE = 0.5  # relative; from here on an ETA's two ends say more than its middle
@@ -40,7 +40,8 @@ class Tally:
         self.name = name
         self.total = total
         self.before = before
-        self.statuses: Counter[str] = Counter()
+        # All of them from the start: the screen's thread goes through them as others are counted.
+        self.statuses = Counter(dict.fromkeys(STATUSES, 0))
         self._progress = progress
         self._began = time.monotonic()
         self._lock = threading.Lock()

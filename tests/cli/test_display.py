@@ -87,6 +87,14 @@ def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> Non
     assert words.duration(seconds) == text
 
 
+def test_the_screen_may_go_through_the_counts_while_a_record_of_a_new_kind_comes() -> None:
+    counted = tally()
+    going = iter(counted.statuses.items())
+    next(going)
+    counted.kept(OOM)  # by another thread
+    assert dict(going)["oom"] == 1
+
+
 def test_counts_come_in_the_order_of_the_statuses() -> None:
     assert words.counts(["oom", "done", "failed", "done"]) == "2 done, 1 oom, 1 failed"
 
