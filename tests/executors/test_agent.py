@@ -8,9 +8,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from cgroup import small_memory
 from injector import MARK, PATIENCE_SECONDS, Injector, soon
 from trials import trial
 
@@ -24,6 +27,7 @@ SEED = 20240607
 LONG, SHORT = Limits(seconds=30.0), Limits(seconds=0.2)
 ON_A_SERVER = {"kill": (signal.SIGKILL, 20), "stop": (signal.SIGSTOP, 3)}
 KILLED_TRIALS = 40
+SMALL_MEMORY = 200 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,30 @@ def test_two_hundred_faults_cost_no_record_and_leave_nothing(
     assert max(noticed) < 1.0 + 0.5 + 0.5 + 3.0 + PATIENCE_SECONDS / 3  # limit, grace, end, start
 
 
+def test_a_trial_that_uses_up_the_nodes_memory_ends_alone(tmp_path, injector, shop, company):
+    with small_memory(f"bptt-{os.getpid()}", SMALL_MEMORY) as group:
+        if group is None:
+            pytest.skip("this machine lets no test make a memory cgroup of version 1")
+        (server,) = injector.find("fork server")
+        (group / "cgroup.procs").write_text(str(server))
+        waiting = {"file": str(tmp_path / "waiting")}
+        with ThreadPoolExecutor(1) as threads:
+            killed = threads.submit(carry_out, shop, trial(cell=Choice("wait", waiting)), [])
+            pid = int(soon(lambda: read_if_there(waiting["file"])))
+            greedy = {"file": str(tmp_path / "greedy"), "bytes": 4 * SMALL_MEMORY}
+            starved = carry_out(shop, trial(cell=Choice("fill", greedy)), [])
+            os.kill(pid, signal.SIGKILL)
+            killed = killed.result()
+        for each in company:
+            each.leave()
+        assert injector.find("fork server") == [server]
+    assert (starved.status, starved.attempts) == ("oom", 1)
+    assert starved.reason.startswith("the kernel killed it because the node ran out of memory")
+    assert killed.status == "crashed"  # the kernel's kill was another's
+    assert killed.reason.startswith("was killed by SIGKILL (signal 9)")
+    assert {(r.status, r.attempts) for each in company for r in each.records} == {("done", 1)}
+
+
 def test_what_is_left_behind_would_be_found(injector, tmp_path):
     launch = client.Launch("faults", None, str(tmp_path))
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, client.MARK: str(tmp_path)})
@@ -185,6 +213,10 @@ def inflict(agent, name, file):
     assert fate.reason in made.reason
     assert made.environment["oom_score"] == 1000
     assert made.environment["seconds_limit"] == fate.limits.seconds
+
+
+def read_if_there(file):
+    return Path(file).read_text() if Path(file).exists() else ""
 
 
 def strike(injector, company, number):
