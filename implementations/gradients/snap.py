@@ -60,11 +60,11 @@ class SnAp(GradientMethod):
             raise ValueError(f"order must be at least 1, not {self.order}")
 
     def claim(self, length: int, cell: Cell) -> Claim:
-        """Return exact where everything is within reach: of few steps, or of dense weights."""
-        if trace.alone(cell) or length <= self.order:
+        """Return exact where nothing is beyond reach: in few steps, or as the weights are now."""
+        if length <= self.order:
             return "exact"
-        whole = isinstance(cell, GatedCell) and bool(reach(cell, self.order).all())
-        return "exact" if whole else "biased"
+        further = (reach(cell, order) for order in (self.order, self.order + 1))
+        return "exact" if isinstance(cell, GatedCell) and torch.equal(*further) else "biased"
 
     def supports(self, model: Model) -> str | None:
         """Return a reason for a cell whose units cannot be told apart."""

@@ -2,16 +2,17 @@
 
 import pytest
 import torch
-from problems import batch_of
+from problems import batch_of, gradient_by, relative_error
 
 from harness.check.probe import Probe
 from harness.contract import Clip
 from harness.drive import Drive
 from harness.model import Model
+from harness.oracle import exact_gradient
 from implementations.cells.elman import Elman
 from implementations.clips.keep_zeros import KeepZeros
 from implementations.gradients.full_bptt import FullBPTT
-from implementations.gradients.snap import listed, reach
+from implementations.gradients.snap import SnAp, listed, reach
 
 
 def sparse(density: float = 0.2) -> Model:
@@ -68,3 +69,18 @@ def test_the_units_in_reach_are_listed_with_the_own_one_first() -> None:
     assert units[:, 0].tolist() == [0, 1, 2]
     assert within.tolist() == [[True, True, True], [True, False, False], [True, False, False]]
     assert sorted(units[0].tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("order", "claim"), [(1, "biased"), (2, "biased"), (3, "exact")])
+def test_snap_is_exact_where_nothing_lies_beyond_its_reach_though_much_is_apart(
+    order: int, claim: str
+) -> None:
+    torch.manual_seed(1)
+    model, batch = Model(Elman(3, 5), Probe()).double(), batch_of(7)
+    with torch.no_grad():  # unit 0 feeds 1, which feeds 2; 3 and 4 are alone
+        model.cell.get_parameter("rnn.weight_hh_l0").copy_(torch.zeros(5, 5))
+        model.cell.get_parameter("rnn.weight_hh_l0")[[1, 2], [0, 1]] = 0.9
+    method = SnAp(order)
+    assert method.claim(7, model.cell) == claim
+    error = relative_error(gradient_by(method, model, batch), exact_gradient(model, batch).params)
+    assert error < 1e-13 if claim == "exact" else error > 1e-3  # rounding; a path left out
