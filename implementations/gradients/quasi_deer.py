@@ -65,7 +65,8 @@ class QuasiDEER(GradientMethod):
             + parallel.along_flops(shape)
             + sum(parallel.adjoint_flops(shape, steps) for steps in chunks),
             kept_bytes=parallel.kept_bytes(shape),
-            sequential_depth=iterations * scan.depth(shape.length) + sum(map(scan.depth, chunks)),
+            sequential_depth=(iterations - 1) * scan.depth(shape.length)
+            + sum(map(scan.depth, chunks)),
         )
 
     @torch.no_grad()

@@ -53,7 +53,7 @@ class QuasiDEERDiagonal(GradientMethod):
         return Cost(
             flops=newton.evaluation_flops(shape, iterations) + parallel.along_flops(shape),
             kept_bytes=parallel.kept_bytes(shape),
-            sequential_depth=(iterations + 1) * scan.depth(shape.length),
+            sequential_depth=iterations * scan.depth(shape.length),  # one back, the last none
         )
 
     @torch.no_grad()

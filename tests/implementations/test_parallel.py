@@ -1,6 +1,7 @@
 """Methods that are parallel in time: as the loop, in no more iterations than there are steps."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -268,6 +269,25 @@ def test_theory_counts_the_products_of_each_iteration(method: str, cell: str) ->
         theory += (took.followed / 80 - guessed + 1) * _parallel.jacobian_flops(shape, 80)
     # A shorter scan is not quite as much shorter a tree.
     assert theory == pytest.approx(counted, rel=0.035)
+
+
+@pytest.mark.parametrize("method", ["deer", "quasi_deer", "quasi_deer_diagonal"])
+def test_theory_s_depth_is_a_scan_for_each_iteration_but_the_last_and_one_back(
+    method: str,
+) -> None:
+    rig = rig_of("speed", method, cell=Choice("lstm"), sequence_length=80)
+    follow, scans = FOLLOW["J" if method == "deer" else "D"], []
+
+    def counting(*given: Any) -> Tensor:
+        scans.append(1)
+        return follow(*given)
+
+    found = solved(rig.model, rig.batch().inputs, counting)
+    assert len(scans) == found.iterations - 1  # the last one only sees that all is right
+    guessed = ITERATIONS if method == "deer" else _newton.UNIT_ITERATIONS
+    theory = rig.theory()
+    assert theory is not None
+    assert theory.sequential_depth == guessed * scan.depth(80)
 
 
 def test_the_room_for_jacobians_bounds_the_peak() -> None:
