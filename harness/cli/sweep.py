@@ -93,7 +93,7 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
-    """Run a preset (quick, lengths) or a sweep file, and write its report."""
+    """Run a preset (quick, catalogue, lengths, paper) or a sweep file, and write its report."""
     options = Options(**given)
     _refuse_to_lose(options)
     plan = plans.made(options)
