@@ -20,6 +20,9 @@ Observer = Callable[[Gradient, Gradients], None]
 def windows(batch: Batch, stride: int | None) -> Iterator[Batch]:
     """Yield the sequence in windows of `stride` steps, the last one shorter where it must be."""
     step = stride or len(batch)
+    if 0 < len(batch) <= step:
+        yield batch  # as it is: three slices would cost a short sequence half a percent
+        return
     for first in range(0, len(batch), step):
         yield batch.window(first, min(first + step, len(batch)))
 
@@ -75,19 +78,20 @@ class Drive:
         """Return the sequence's loss, a scalar on its device, and the carry that it leaves."""
         hook = hook_of(self.clips)
         pending: Gradient | None = None
-        losses = []
+        loss: Tensor | None = None
         for window in windows(batch, self.method.stride):
             for clip in self.clips:
                 clip.meet(self.model, window)
             gradient, carry = self.method.gradient(self.model, window, carry, hook)
-            losses.append(gradient.loss)
+            loss = gradient.loss if loss is None else loss + gradient.loss
             pending = add(pending, gradient)
             if self.update == "window":
                 self.apply(pending)
                 pending = None
         if pending is not None:
             self.apply(pending)
-        return torch.stack(losses).sum(), carry
+        assert loss is not None, "a sequence has at least one step"
+        return loss, carry
 
     def apply(self, gradient: Gradient) -> None:
         """Clip the gradient, show it, then move the parameters by it.
