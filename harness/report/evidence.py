@@ -6,10 +6,11 @@ import math
 
 import pandas as pd
 
+from harness import stats
 from harness.report import captions, pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.tables import agreement
-from harness.report.units import MISSING, RATIO, SECONDS
+from harness.report.units import MISSING, RATIO, SECONDS, SHARE
 
 DISAGREEMENT = 0.05  # theory and measurement further apart than this are flagged (MEASURING)
 KEYS = [*pairs.POINT, "implementation"]
@@ -115,7 +116,7 @@ def training(frame: pd.DataFrame) -> Table:
     names = ["final_score", "trivial_score", "solved_score", "solved_at_sequence", "clipped_share"]
     names += ["updates", "nonfinite_updates", "spike_max", "trained_lyapunov"]
     names += ["training_seconds", "parameters"]
-    data = _medians(frame, names)
+    data = _diverged(frame).merge(_medians(frame, names), on=KEYS, how="left")
     known = frame[(frame["measurement"] == "training") & frame["score_name"].notna()]
     words = known.drop_duplicates(KEYS)[[*KEYS, "score_name", "score_better", "trivial_formula"]]
     data = data.merge(words, on=KEYS, how="left")
@@ -126,12 +127,17 @@ def training(frame: pd.DataFrame) -> Table:
         Column("learned", _learned_text, numeric=False),
         metric("clipped_share"),
         metric("updates"),
+        ranged("diverged", "diverged", SHARE),
         metric("nonfinite_updates"),
         metric("spike_max"),
         metric("trained_lyapunov"),
         metric("training_seconds"),
     )
-    note = "Medians over blocks. The trivial predictor learns nothing; its formula is in the CSV."
+    note = (
+        "Medians over blocks, of the trainings that ended. Diverged: the share that did not, with"
+        " Wilson's interval, for numbers were no longer finite. The trivial predictor learns"
+        " nothing; its formula is in the CSV."
+    )
     return _made("training", "Which one still learns?", note, data, columns, frame)
 
 
@@ -155,6 +161,19 @@ def _medians(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     known = known[known[names].notna().any(axis=1)]
     medians: pd.DataFrame = known.groupby(KEYS, sort=True, as_index=False)[names].median()
     return medians
+
+
+def _diverged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of trainings that were not finite to the end; those cut short count not."""
+    known = frame[(frame["measurement"] == "training") & (frame["replica"] == 0)]
+    known = known[known["status"].isin(["done", "nonfinite"])]
+    rows = []
+    for named, group in pairs.groups(known, KEYS):
+        share = stats.wilson(int((group["status"] == "nonfinite").sum()), len(group))
+        ends = {"diverged_low": share.low, "diverged_high": share.high, "trainings": share.count}
+        rows.append({**named, "diverged": share.estimate, **ends})
+    columns = [*KEYS, "diverged", "diverged_low", "diverged_high", "trainings"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _ranged(table: pd.DataFrame, key: str) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import fake_records as fake
 import pytest
 
 from harness.report import evidence, figures, metrics, trials
-from harness.report.units import MISSING, RATIO
+from harness.report.units import MISSING, RATIO, SHARE
 
 SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=2)
 
@@ -66,6 +66,23 @@ def test_a_score_is_held_against_the_trivial_predictor(score, better, word):
     values["solved_score"] = 0.02 if better == "lower" else 0.18
     table = evidence.training(changed("training", values))
     assert shown(table, "full_bptt")["learned"] == word
+
+
+def test_trainings_that_diverged_have_their_share_and_a_row_though_none_ended():
+    grid = replace(SMALL, blocks=4, measurements=("training",))
+    lost = {"native": {0}, "full_bptt + norm(1.0)": {0, 1, 2, 3}}  # blocks
+    records = [
+        replace(one, status="nonfinite", values={})
+        if one.trial.block in lost.get(one.trial.implementation.label, ())
+        else one
+        for one in fake.records(grid)
+    ]
+    table = evidence.training(metrics.frame(records))
+    assert shown(table, "full_bptt")["diverged"] == SHARE.interval(0, 0, 0.4899)
+    assert shown(table, "native")["diverged"] == SHARE.interval(0.25, 0.0456, 0.6994)
+    never = shown(table, "full_bptt + norm(1.0)")
+    assert never["diverged"] == SHARE.interval(1, 0.5101, 1)
+    assert (never["final score"], never["learned"]) == (MISSING, MISSING)
 
 
 def test_a_gradient_that_disagrees_in_one_block_disagrees():
