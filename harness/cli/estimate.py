@@ -12,7 +12,6 @@ import psutil
 from harness.cli import words
 from harness.cli.plan import Plan
 from harness.cli.probes import Probes
-from harness.cli.theory import demands
 from harness.executors.child import RESERVE
 from harness.executors.cores import physical_cores
 from harness.forecast.expected import Expected
@@ -54,6 +53,8 @@ class Outlook:
 
 def forecast(plan: Plan, probes: Probes) -> Forecast:
     """Return the cost model of the plan's trials; builds their models, but runs nothing."""
+    from harness.cli.theory import demands  # imports torch: no mistake in a sweep waits for it
+
     timed = [record.trial for record in probes.records]
     trials = [each.trial for each in plan.planned if each.skip_reason is None]
     return Forecast(demands([*trials, *timed], plan.registry), probes.records)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import optimize
 
 from harness.forecast.demand import Demand
 
@@ -40,6 +39,8 @@ class Rates:
         """Return the rates, none negative, that miss the timings least, relatively."""
         if not timings:
             return cls()
+        from scipy import optimize  # 0.4 s, which a sweep without probes need not pay
+
         names = sorted({one.series for one in timings})
         rows = np.zeros((len(timings), 2 + len(names)))
         for row, one in zip(rows, timings, strict=True):

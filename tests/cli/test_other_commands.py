@@ -35,6 +35,19 @@ def test_help_and_list_start_without_anything_heavy(arguments: list[str]) -> Non
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
 
 
+def test_a_mistake_in_a_sweep_is_told_without_torch() -> None:
+    code = (
+        "import sys; from harness.cli import main;"
+        "assert main(sys.argv[1:], standalone_mode=False) == 2;"
+        "heavy = {'torch', 'scipy', 'ray', 'pandas', 'matplotlib'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    arguments = ["sweep", "quick", "--set", "cell=lstn"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "lstn" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_and_takes_json(name: str) -> None:
     command = importlib.import_module(f"harness.cli.{name}").command
