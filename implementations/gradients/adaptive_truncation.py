@@ -66,10 +66,12 @@ class AdaptiveTruncation(GradientMethod):
         own = self.truncation.cost(shape)
         seen = min(self.longest, shape.length)
         pass_flops = shape.forward_flops + shape.backward_flops - 3 * shape.readout_flops
+        alone = shape.forward_flops - shape.readout_flops
+        before = (shape.length - seen) / 2  # steps to where a pass begins, on average
         sum_bytes = 2 * shape.parameters * shape.item_bytes  # of the window before, and so far
         return replace(
             own,
-            flops=own.flops + pass_flops * seen / shape.length / self.every,
+            flops=own.flops + (pass_flops * seen + alone * before) / shape.length / self.every,
             kept_bytes=own.kept_bytes + sum_bytes,
         )
 

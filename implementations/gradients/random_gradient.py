@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harness.contract import Batch, Cost, Gradient, GradientMethod, Hook, Shape, State
 from harness.model import Model, detach
+from implementations.gradients.full_bptt import FullBPTT
 
 Carried = tuple[State, torch.Generator]
 
@@ -28,13 +29,7 @@ class RandomGradient(GradientMethod):
 
     def cost(self, shape: Shape) -> Cost:
         """Return what full BPTT costs."""
-        return Cost(
-            flops=shape.forward_flops + shape.backward_flops,
-            kept_bytes=shape.saved_step * shape.states * shape.item_bytes
-            + shape.loss_bytes
-            + shape.state_bytes,
-            sequential_depth=2 * shape.length,
-        )
+        return FullBPTT().cost(shape)
 
     def begin(self, model: Model, batch_size: int, generator: torch.Generator) -> Carried:
         """Return the zero state, and the source of directions."""
