@@ -26,7 +26,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harness.executors.agent import GRACE_SECONDS
@@ -211,7 +211,7 @@ class Fleet:
 
     def _hand_back(self, work: Work, member: Member, why: str) -> None:
         """Let a trial that was lost without its own fault run again, a few times."""
-        again = replace(work, losses=work.losses + 1)
+        again = work.lost()
         if again.losses > MAX_LOSSES:
             self._report("lost", work, member, why=why)
         else:

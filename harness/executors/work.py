@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.forecast.demand import levels
 from harness.trial import Trial
 
 TIMED = "speed"  # the measurement that needs a node to itself
+ALONE = 2  # losses after which a trial runs alone: what it ran beside may be what brought them
 UNKNOWN_SECONDS = 1.0  # of a trial that nobody foretold; what is seen of its like corrects it
 
 
@@ -39,7 +40,7 @@ class Work:
             block=trial.block,
             device=trial.device,
             threads=trial.threads,
-            exclusive=trial.measurement == TIMED,
+            exclusive=trial.measurement == TIMED or losses >= ALONE,
             seconds=trial.limits.seconds,
             memory_bytes=trial.limits.memory_bytes,
             expected=expected or UNKNOWN_SECONDS,
@@ -47,6 +48,11 @@ class Work:
             setting=_setting(trial),
             losses=losses,
         )
+
+    def lost(self) -> Work:
+        """Return it as it waits after one more fault of its node or agent."""
+        losses = self.losses + 1
+        return replace(self, losses=losses, exclusive=self.exclusive or losses >= ALONE)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Work:
