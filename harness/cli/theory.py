@@ -74,7 +74,7 @@ def _of(trial: Trial, shape: Shape, cost: Cost | None) -> Demand:
         depth=cost.sequential_depth if cost else 2 * shape.length,
         static_bytes=float(shape.parameters * item * copies),
         batch_bytes=float(steps * (shape.input_size * item + TARGET + WEIGHT)),
-        kept_bytes=cost.kept_bytes if cost else None,
+        kept_bytes=cost.kept_bytes + cost.backward_bytes if cost else None,
         oracle_bytes=oracle * DOUBLE / item,
         scored_bytes=_scored_bytes(trial, shape),
     )

@@ -18,7 +18,7 @@ class Demand:
     plain_flops: float  # of full BPTT step by step: of the oracle, and of scoring a model
     static_bytes: float  # parameters, gradients, optimizer
     batch_bytes: float
-    kept_bytes: float | None  # for the backward pass; None: the method has no formula
+    kept_bytes: float | None  # for the backward pass and in it; None: the method has no formula
     oracle_bytes: float  # that the exact gradient keeps, in float64
     scored_bytes: float  # of one evaluation's outputs in a training trial
 

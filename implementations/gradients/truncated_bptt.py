@@ -75,6 +75,9 @@ class TruncatedBPTT(GradientMethod):
                 + overlap * shape.input_size
             ),
             sequential_depth=2 * steps,
+            # dL/dh and dL/dy of a window; the sums so far, and its own gradient
+            backward_bytes=shape.item_bytes * window * (shape.hidden_size + shape.output_size)
+            + 2 * shape.weight_bytes,
         )
 
     def begin(

@@ -113,7 +113,7 @@ def test_what_will_not_fit_is_counted(tmp_path: Path) -> None:
     arguments = ("--dry-run", "--probe-seconds", "0", "--set", "limits.memory=10KiB")
     said = sweep(tmp_path, *arguments, text=WIDE).stdout
     (full,) = (line for line in said.splitlines() if line.startswith("  full"))
-    assert full.endswith("above the 10 KiB there are: 1 trial likely oom")
+    assert full.endswith("above the 10 KiB there are: 2 trials likely oom")
     roomy = sweep(tmp_path, *arguments[:3], text=WIDE).stdout
     assert "likely oom" not in roomy
 
