@@ -53,6 +53,7 @@ class ForwardGradient(GradientMethod):
             flops=3.0 * shape.forward_flops,
             kept_bytes=0.0,
             sequential_depth=shape.length,
+            backward_bytes=2 * shape.weight_bytes,  # the direction, and the gradient along it
         )
 
     def begin(self, model: Model, batch_size: int, generator: torch.Generator) -> Carried:
