@@ -16,7 +16,7 @@ from harness.stats import paired_ratio
 from harness.trial import Choice, Implementation, SpeedProtocol, Trial
 
 WANTED = 0.01
-TURNS = 400
+TURNS = {16: 3000, 64: 1500, 256: 400}  # by length
 
 
 def rig_of(length: int) -> Rig:
@@ -34,7 +34,7 @@ def rig_of(length: int) -> Rig:
 def main() -> int:
     torch.set_num_threads(1)
     watch, worst = stopwatch_of(torch.device("cpu"), lambda: None), 0.0
-    for length in (16, 64, 256):
+    for length, turns in TURNS.items():
         rig = rig_of(length)
         model, batch, generator = rig.model, rig.batch(), rig.generator("method")
         ours, theirs = rig.optimizer(0.0), rig.optimizer(0.0)
@@ -51,7 +51,7 @@ def main() -> int:
 
         driven(), plain()
         count, with_harness, without = max(1, 128 // length), [], []
-        for turn in range(TURNS):
+        for turn in range(turns):
             for which in (0, 1) if turn % 2 else (1, 0):
                 if which:
                     with_harness.append(watch.sample(driven, count).seconds)
