@@ -1,14 +1,25 @@
 """How often are equals called different? Wanted: no more than the 5 % of a 95 % interval allow.
 
 20 A/A sweeps of 6 blocks, the fewest that have verdicts: full BPTT, its A/A copy and its twin from
-a plugin file. Then the same as if the machine had grown slower from each sweep's first trial to its
-last, by 1 % and by 10 %: no verdict may come of that. No order of trials turns 1 % into a verdict,
-so it is the 10 % that can fail: had the twin run when all others were done, it would.
+a plugin file, on this machine as it is; then 20 of metronomes, whose times and noise are known. Of
+those, the same as if the machine had grown slower from each sweep's first trial to its last, by 1 %
+and by 10 %: no verdict may come of that. No order of trials turns 1 % into a verdict, so it is the
+10 % that can fail: had the twin run when all others were done, it would.
 """
 
 import sys
 
-from rivals import drifted, drifted_in_turn, frames, scatter, told, trials, verdicts
+from rivals import (
+    TWINS,
+    clocked,
+    drifted,
+    drifted_in_turn,
+    frames,
+    scatter,
+    told,
+    trials,
+    verdicts,
+)
 from scipy.stats import binom
 
 SWEEPS = 20
@@ -18,22 +29,24 @@ DRIFT, STRONG = 0.01, 0.10
 
 
 def main() -> int:
-    found = frames(trials("twin", range(SWEEPS), LENGTHS, BLOCKS))
-    plain = [verdicts(frame) for frame in found.values()]
-    points = sum(map(len, plain))
-    false, misled = _false(plain), 0
-    chance = binom.sf(false - 1, points, ALLOWED)
-    print(f"A/A: {false} of {points} verdicts are false ({told(plain)})")
-    print(f"     as many or more come of a rate of {ALLOWED:.0%} with odds of {chance:.2f}")
-    print(f"     {scatter(found.values())}")
+    missed, found = 0, {}
+    for name, pair in (("as it is", TWINS), ("metronomes", clocked(1.0))):
+        found = frames(trials(pair, range(SWEEPS), LENGTHS, BLOCKS))
+        plain = [verdicts(frame) for frame in found.values()]
+        points, false = sum(map(len, plain)), _false(plain)
+        missed += false > ALLOWED * points
+        chance = binom.sf(false - 1, points, ALLOWED)
+        print(f"A/A, {name}: {false} of {points} verdicts are false ({told(plain)})")
+        print(f"     as many or more come of a rate of {ALLOWED:.0%} with odds of {chance:.2f}")
+        print(f"     equals differ by {scatter(found.values()):.1%} from process to process")
     for drift in (DRIFT, STRONG):
         moved = [verdicts(drifted(frame, drift)) for frame in found.values()]
-        misled = max(misled, _false(moved) - false)
+        missed += _false(moved) > false
         print(f"{drift:.0%} of drift: {_false(moved)} of {points} are false ({told(moved)})")
     in_turn = [verdicts(drifted_in_turn(frame, STRONG)) for frame in found.values()]
     control = _false(in_turn)
     print(f"control, {STRONG:.0%} and no blocks: {control} of {points} are false ({told(in_turn)})")
-    return int(false > ALLOWED * points or misled > 0 or control < points / 2)
+    return int(missed > 0 or control < points / 2)
 
 
 def _false(found: list) -> int:

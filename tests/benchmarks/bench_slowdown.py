@@ -1,8 +1,10 @@
-"""Is a method that does 3 % more found out? Wanted: in 9 of 10 sweeps of the default 8 blocks.
+"""Is a method that takes 3 % more found out? Wanted: in 9 of 10 sweeps of the default 8 blocks.
 
-The method is a plugin file. How much slower it is, is measured beside the sweeps in one process, in
-turns with full BPTT; clearly more than 3 % would be no feat to find. A sweep has found it where it
-calls it slower at most of its lengths.
+A sweep has found it where it calls it slower at most of its lengths. First of metronomes, whose
+times and noise are known; then of full BPTT and a plugin file that takes some steps again. How much
+slower that one is, is measured beside the sweeps in one process, in turns; clearly more than 3 %
+would be no feat to find. Where equals differ more than blocks can make up for, the machine is told
+of and not judged.
 """
 
 import sys
@@ -10,7 +12,7 @@ from dataclasses import replace
 
 import torch
 from bench_overhead import rig_of
-from rivals import frames, scatter, told, trials, verdicts
+from rivals import SLOWED, Pair, clocked, frames, scatter, told, trials, verdicts
 from slower import Slower
 
 from harness.measure.stopwatch import stopwatch_of
@@ -19,7 +21,8 @@ from harness.stats import Interval, paired_ratio
 SWEEPS = 10
 LENGTHS = (32, 48, 64)  # from one A/A pair alone a margin is so wide that a quarter are missed
 WANTED = 9
-MOST_PLANTED = 1.035
+PLANTED, MOST_PLANTED = 0.03, 1.035
+MOST_SCATTER = 0.015  # of equals: at 1.5 % an interval of 8 blocks is about ± 1.8 %
 TURNS = 400
 
 
@@ -39,20 +42,28 @@ def planted(length: int) -> Interval:
     return paired_ratio(seconds[True], seconds[False])
 
 
+def found(pair: Pair) -> tuple[int, float]:
+    """Return in how many sweeps the rival is found to be slower, and how far apart equals are."""
+    measured = frames(trials(pair, range(SWEEPS), LENGTHS))
+    tables = [verdicts(frame) for frame in measured.values()]
+    slower = sum(bool((table["verdict"] == "slower").mean() > 1 / 2) for table in tables)
+    apart = scatter(measured.values())
+    print(f"found in {slower} of {SWEEPS} sweeps ({told(tables)})")
+    print(f"     equals differ by {apart:.1%} from process to process", flush=True)
+    return slower, apart
+
+
 def main() -> int:
-    easy = False
+    print(f"metronomes, {PLANTED:.0%} planted")
+    missed = found(clocked(1 + PLANTED))[0] < WANTED
     for length in LENGTHS:
         ratio = planted(length)
-        easy |= ratio.low > MOST_PLANTED
+        missed |= ratio.low > MOST_PLANTED
         print(f"T = {length}: {ratio.estimate:.4f} [{ratio.low:.4f}, {ratio.high:.4f}] is planted")
-    measured = frames(trials("slower", range(SWEEPS), LENGTHS))
-    found = [verdicts(frame) for frame in measured.values()]
-    print(scatter(measured.values()))
-    slower = sum(bool((table["verdict"] == "slower").mean() > 1 / 2) for table in found)
-    print(f"found in {slower} of {SWEEPS} sweeps ({told(found)})")
-    if easy:
-        print(f"more than {MOST_PLANTED - 1:.1%} was planted")
-    return int(slower < WANTED or easy)
+    slower, apart = found(SLOWED)
+    if apart > MOST_SCATTER:
+        print(f"not judged: this machine is not quiet ({MOST_SCATTER:.0%} at most)")
+    return int(missed or (slower < WANTED and apart <= MOST_SCATTER))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,12 @@ hidden_size = 32
 batch_size = 8
 device = "cpu"
 [[implementation]]
-name = "full"
-gradient = "full_bptt"
+name = "base"
+gradient = {base}
 baseline = true
 [[implementation]]
 name = "rival"
-gradient = "{rival}"
+gradient = {rival}
 [measure]
 passes = "speed"
 [measure.speed]
@@ -49,17 +50,35 @@ phase_sequences = 1
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two gradient methods in a sweep's words, and the plugin file that they need."""
+
+    base: str
+    rival: str
+    plugin: str
+
+
+TWINS = Pair('"full_bptt"', '"twin"', "twin.py")
+SLOWED = Pair('"full_bptt"', '"slower"', "slower.py")
+
+
+def clocked(share: float) -> Pair:
+    """Return two metronomes, the second of which takes `share` of the first's time."""
+    return Pair('"metronome"', f'{{ use = "metronome", share = {share} }}', "metronome.py")
+
+
 def trials(
-    rival: str, seeds: Sequence[int], lengths: Sequence[int], blocks: int = BLOCKS
+    pair: Pair, seeds: Sequence[int], lengths: Sequence[int], blocks: int = BLOCKS
 ) -> list[Trial]:
-    """Return the trials of one sweep a seed; `rival` is the name of a plugin beside this file."""
-    registry = Registry.scan([HERE / f"{rival}.py"])
+    """Return the trials of one sweep a seed."""
+    plugin = HERE / pair.plugin
+    registry = Registry.scan([plugin])
+    rivals = {"base": pair.base, "rival": pair.rival}
     found = []
     for seed in seeds:
-        text = draft.read(
-            SWEEP.format(seed=seed, rival=rival, lengths=list(lengths), blocks=blocks), "bench.toml"
-        )
-        sweep = read(text, registry, (HERE / f"{rival}.py",))
+        text = SWEEP.format(seed=seed, lengths=list(lengths), blocks=blocks, **rivals)
+        sweep = read(draft.read(text, "bench.toml"), registry, (plugin,))
         found += [each.trial for each in expand(sweep, ("cpu",), registry)]
     return found
 
@@ -101,15 +120,16 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return pairs.ratios(frame, TIME)
 
 
-def scatter(found: Iterable[pd.DataFrame]) -> str:
-    """Return how far apart equals are: within a process, and from process to process."""
+def scatter(found: Iterable[pd.DataFrame]) -> float:
+    """Return by how much medians of the same code differ from process to process, at one length.
+
+    A standard deviation of logarithms, robust: from the middle half.
+    """
     rows = pd.concat(list(found))
-    between = rows[rows["baseline"]].groupby("id")[TIME].first()
-    apart = float(np.log(between).std())
-    return (
-        f"a process's median is known within {rows['noise'].median():.1%} (median); medians of the"
-        f" same code differ by {apart:.1%} from process to process (standard deviation)"
-    )
+    base = rows[rows["baseline"]]
+    off = np.log(base[TIME]) - np.log(base.groupby("sequence_length")[TIME].transform("median"))
+    quarter, three = np.quantile(off, [0.25, 0.75])
+    return float(three - quarter) / 1.349
 
 
 def told(found: Sequence[pd.DataFrame]) -> str:
