@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,14 +21,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from harness.contract import Batch, Clip, Gradient, Gradients, State
-from harness.drive import filled
+from harness.contract import Gradient, Gradients
+from harness.measure.clipping import Counted, clipped_fraction
 from harness.measure.lyapunov import lyapunov
-from harness.model import Model, detach
+from harness.model import detach
 from harness.rig import Rig
 from harness.trial import TrainingProtocol
 
-ROUNDING = 1e-5  # of a gradient's norm; torch's norm clip itself adds 1e-6
 CURVE_POINTS = 128  # more cannot be seen in a plot
 NEARLY_ALL = 0.999  # of the updates stay below what is told beside the largest (MEASURING)
 
@@ -55,38 +53,6 @@ class _Norms:
         self.after.append(get_total_norm(clipped.values()))
 
 
-class _Counted(Clip):
-    """A clip, with how often it was applied to anything and how often it changed that."""
-
-    def __init__(self, clip: Clip) -> None:
-        self.clip = clip
-        self.uses_hidden = clip.uses_hidden
-        self.applied: list[Tensor] = []
-        self.changed: list[Tensor] = []
-
-    def meet(self, model: Model, window: Batch) -> None:
-        self.clip.meet(model, window)
-
-    def hidden(self, t: int, grads: State) -> State:
-        sent = self.clip.hidden(t, grads)
-        if self.uses_hidden:
-            self._count(grads, sent)
-        return sent
-
-    def params(self, grads: Gradients, params: Mapping[str, Tensor]) -> Gradients:
-        left = self.clip.params(grads, params)
-        if not self.uses_hidden:
-            self._count(tuple(grads.values()), tuple(filled(left, grads).values()))
-        return left
-
-    def _count(self, before: State, after: State) -> None:
-        """Note one application; what changes less than rounding is not changed."""
-        size = get_total_norm(before)
-        change = get_total_norm([a - b for a, b in zip(after, before, strict=True)])
-        self.applied.append(size != 0)
-        self.changed.append((change > ROUNDING * size) | ~size.isfinite())
-
-
 @dataclass(slots=True)
 class _Scores:
     """The validation score over training."""
@@ -104,7 +70,7 @@ def measure(rig: Rig) -> dict[str, Any]:
     """
     protocol = TrainingProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     norms, scores, losses = _Norms(), _Scores(), list[Tensor]()
-    counted = tuple(map(_Counted, rig.clips))
+    counted = tuple(map(Counted, rig.clips))
     rig = replace(rig, clips=counted)
     drive = rig.drive(rig.optimizer(rig.trial.learning_rate), norms.observe)
     generator = rig.generator("method")
@@ -152,7 +118,7 @@ def _evaluate(
 
 
 def _values(
-    rig: Rig, counted: tuple[_Counted, ...], norms: _Norms, scores: _Scores, losses: Tensor
+    rig: Rig, counted: tuple[Counted, ...], norms: _Norms, scores: _Scores, losses: Tensor
 ) -> dict[str, Any]:
     length = rig.trial.sequence_length
     before, after = (torch.stack(some).double().cpu() for some in (norms.before, norms.after))
@@ -175,7 +141,7 @@ def _values(
         "norm_before": before[updates].tolist(),
         "norm_after": after[updates].tolist(),
         "updates": len(before),
-        "clipped_fraction": _clipped_fraction(counted),
+        "clipped_fraction": clipped_fraction(counted),
         "nonfinite_updates": int((~finite).sum()),
         "first_nonfinite_update": None if finite.all() else int(finite.long().argmin()),
         **spikes(before[finite]),
@@ -205,19 +171,6 @@ def spikes(norms: Tensor) -> dict[str, float | None]:
 def _lyapunov(rig: Rig) -> dict[str, Any] | None:
     double = rig.without_clips().in_float64()
     return lyapunov(double.model, double.batch(0, "valid"), rig.generator("tangent"))
-
-
-def _clipped_fraction(clips: tuple[_Counted, ...]) -> float | None:
-    """Return the share of what was not 0 that the clips changed; null: there are none.
-
-    One gradient an update, or for a clip of hidden gradients one dL/ds a step.
-    """
-    applied = [mark for clip in clips for mark in clip.applied]
-    if not applied:
-        return None
-    changed = [mark for clip in clips for mark in clip.changed]
-    total = torch.stack(applied).sum()
-    return float((torch.stack(applied) & torch.stack(changed)).sum() / total.clamp(min=1))
 
 
 def _thin(count: int) -> Tensor:

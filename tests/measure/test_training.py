@@ -7,7 +7,8 @@ import torch
 from rigs import rig_of
 
 from harness.measure import gradients
-from harness.measure.training import Diverged, _clipped_fraction, _Counted, measure, spikes
+from harness.measure.clipping import Counted, clipped_fraction
+from harness.measure.training import Diverged, measure, spikes
 from harness.trial import Choice
 from implementations.clips.value import Value
 
@@ -81,9 +82,9 @@ def test_windows_without_a_loss_do_not_dilute_the_share_that_is_clipped() -> Non
 
 
 def test_a_gradient_that_is_not_finite_counts_as_clipped() -> None:
-    clip = _Counted(Value(1.0))
+    clip = Counted(Value(1.0))
     clip.params({"w": torch.tensor([math.inf, 1.0])}, {})
-    assert _clipped_fraction((clip,)) == 1.0
+    assert clipped_fraction((clip,)) == 1.0
 
 
 def test_a_score_that_is_not_finite_is_divergence_too() -> None:
