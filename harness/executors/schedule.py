@@ -145,10 +145,12 @@ class Schedule:
     def _kind(self, unit: Unit) -> str:
         """Return the kind of node that a setting is timed on: with the most time left for it."""
         nodes = [name for name in self.nodes if self._suits(name, unit.device, unit.threads)]
+        pinned = self._kinds.get(unit.setting)
+        if pinned is not None and any(self.nodes[name].kind == pinned for name in nodes):
+            return pinned  # those that are closed come back, or are removed
         kinds = {self.nodes[name].kind for name in nodes if self.nodes[name].open}
-        pinned = self._kinds.get(unit.setting, "")
-        if pinned in kinds or len(kinds) == 1:
-            return pinned if pinned in kinds else kinds.pop()
+        if len(kinds) == 1:
+            return kinds.pop()
         left = dict.fromkeys(sorted(kinds), 0.0)
         for name, seconds in self._parts(nodes, [unit.device])[0].items():
             if self.nodes[name].open:

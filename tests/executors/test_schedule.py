@@ -179,6 +179,18 @@ def test_the_blocks_of_a_setting_are_timed_on_nodes_of_one_kind():
     assert starts(made, "two")[0] == [2]
 
 
+def test_a_setting_waits_for_a_node_of_its_kind_that_is_only_closed():
+    speed = [trial(measurement="speed", block=block) for block in range(2)]
+    kinds = {"one": "fast", "two": "slow"}
+    made = schedule(*speed, one=(1, 0), two=(1, 0), kinds=kinds)
+    _, [place] = starts(made, "one")
+    made.release(place)
+    made.nodes["one"].open = False  # its agent is started again
+    assert starts(made, "two")[0] == []
+    made.remove("one")
+    assert starts(made, "two")[0] == [1]
+
+
 def test_small_nodes_time_while_large_ones_are_packed():
     trials = [trial(measurement="speed", block=block) for block in range(4)] + [trial()] * 16
     made = schedule(*trials, large=(4, 0), small=(1, 0))
