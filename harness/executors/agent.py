@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from harness import environment
-from harness.executors.client import Client, Launch, ServerLost
+from harness.executors.client import (
+    CLOSE_SECONDS,
+    READY_SECONDS,
+    Client,
+    Launch,
+    ServerLost,
+    end_strays,
+)
 from harness.executors.cores import gpus, physical_cores
 from harness.executors.forkserver import remove
 from harness.executors.protocol import Report, Request
 
 GRACE_SECONDS = 30.0  # beyond a trial's limit, after which its fork server is taken to hang
+# An agent that is well answers within these, whatever its fork servers do: it waits until another
+# thread has ended the last one, and ends one itself.
+RUN_SECONDS = GRACE_SECONDS + 2 * CLOSE_SECONDS  # beyond a trial's limit
+HELLO_SECONDS = READY_SECONDS + 2 * CLOSE_SECONDS
 
 
 class Agent:
@@ -30,30 +41,27 @@ class Agent:
         self._folder = folder if os.path.isdir(folder) else None
         self._temporary = temporary if os.path.isdir(temporary) else None
         self._lock = threading.Lock()
-        self._given = path
+        self._given = path  # to a fork server that is there already
         self._launch: Launch | None = None
         self._client: Client | None = None
+        self._proved = False  # one came up here: what keeps the next from it may pass
         self._running = 0
         self._exclusive = False
-        self._fault: ServerLost | None = None
-        try:
-            self._client = self._start() if path is None else Client(path)
-        except ServerLost as lost:
-            self._fault = lost
 
     def hello(self) -> dict[str, Any]:
         """Return who this is and what it offers, or the fault that keeps it from working.
 
-        `killed`: the fault is none of its own.
+        It starts a fork server where the last was lost. `passing`: another start may fare better.
         """
+        fault = self._start()
         return {
             "name": socket.gethostname(),
             "pid": os.getpid(),
             "cores": physical_cores(),
             "gpus": gpus(),
             "kind": environment.cpu_model(),
-            "fault": str(self._fault or ""),
-            "killed": self._fault is not None and not self._fault.words,
+            "fault": str(fault or ""),
+            "passing": fault is not None and (self._proved or not fault.words),
         }
 
     def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:
@@ -75,34 +83,42 @@ class Agent:
         self._drop(self._client)
 
     def _report(self, request: Request) -> Report:
-        client = None
+        client = self._client
+        if client is None:
+            return Report(key=request.key, lost="no fork server is there", untried=True)
         try:
-            client = self._server()
             return client.submit(request).result(request.seconds + GRACE_SECONDS)
         except ServerLost as lost:
             self._drop(client)
-            return Report(key=request.key, lost=str(lost), untried=client is None)
+            return Report(key=request.key, lost=str(lost))
         except NoAnswer:
             self._drop(client)
             return Report(key=request.key, lost="the fork server hung")
 
-    def _server(self) -> Client:
-        """Return a connection that works, starting another fork server if the last was lost."""
+    def _start(self) -> ServerLost | None:
+        """Have a connection to a fork server, starting one where none is; return why not."""
         with self._lock:
             if self._client is None:
-                self._client = self._start()
-            return self._client
+                try:
+                    self._client = self._connect()
+                except ServerLost as lost:
+                    return lost
+                self._proved = True
+            return None
 
-    def _start(self) -> Client:
+    def _connect(self) -> Client:
+        path = self._given
         try:
-            self._launch = Launch(self._module, self._folder, self._temporary)
-        except OSError as error:
-            raise ServerLost("could not be started", str(error)) from error
-        try:
-            return Client(self._launch.path)
+            if path is None:
+                self._launch = Launch(self._module, self._folder, self._temporary)
+                path = self._launch.path
+            return Client(path)
         except ServerLost:
-            self._launch.close()  # it may only have stopped
+            self._end()  # it may only have stopped
             raise
+        except OSError as error:
+            self._end()
+            raise ServerLost("could not be started", str(error)) from error
 
     def _drop(self, client: Client | None) -> None:
         """End a fork server that failed, unless another thread did so already."""
@@ -111,7 +127,13 @@ class Agent:
                 return
             self._client = None
             client.close()
-            if self._launch is not None:
-                self._launch.close()
-            elif self._given is not None:
-                remove(Path(self._given).parent)  # killed, it could not
+            self._end()
+
+    def _end(self) -> None:
+        """End the fork server, if it lives, and what its children left."""
+        if self._launch is not None:
+            self._launch.close()
+        elif self._given is not None:
+            end_strays(Path(self._given).parent)
+            remove(Path(self._given).parent)  # killed, it could not
+        self._launch = self._given = None

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import psutil
 
+from harness.executors.landing import MARK, sweeper
 from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
 READY_SECONDS = 50.0  # for the imports of one, on a machine that is busy with something else
 PATIENCE_SECONDS = 5.0  # for a process that was asked to end
+CLOSE_SECONDS = 2 * PATIENCE_SECONDS  # to end a fork server, and what its children left
 SERVER = "harness.executors.forkserver"
-MARK = "BPTT_FORK_SERVER"  # its folder, in the environment of all that it and its children start
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -85,29 +86,12 @@ class Launch:
             self.process.kill()
             self.process.wait()
         if self.process.returncode:  # it was killed: no one has seen to what its children left
-            self._end_strays()
+            end_strays(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _end_strays(self) -> None:
-        """Kill them until none is left; one that not even the kernel can end is let be."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (strays := self._strays()) and time.monotonic() < deadline:
-            for stray in strays:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    stray.kill()
-
-    def _strays(self) -> list[psutil.Process]:
-        """Return what bears this fork server's mark and lives."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):  # another's, or gone by now
-                if process.environ().get(MARK) == str(self._folder):
-                    found.append(process)
-        return found
 
 
 class Client:
-    """The one connection to a fork server; it ends when this is closed.
+    """The one connection to a fork server; it ends when this is closed, or its process is gone.
 
     Raises:
         ServerLost: it ended before it was ready.
@@ -133,6 +117,8 @@ class Client:
         self._channel.wait_at_most(None)
         self.pid: int = ready["pid"]
         self.import_seconds: float = ready["import_seconds"]
+        # Where both are killed at once, no one else would end what a trial started.
+        self._sweeper = os.fdopen(sweeper(str(self._log.parent)), "wb")
         self._reader = threading.Thread(target=self._read_reports, daemon=True)
         self._reader.start()
 
@@ -154,6 +140,7 @@ class Client:
         self._channel.close()
         self._reader.join()
         self._channel.dispose()
+        self._sweeper.close()
 
     def _read_reports(self) -> None:
         while (message := self._channel.receive()) is not None:
@@ -174,3 +161,22 @@ class Client:
         """Return the error, with the end of what the fork server itself printed."""
         words = self._log.read_bytes()[-LOG_BYTES:] if self._log.exists() else b""
         return ServerLost(how, words.decode(errors="replace").strip())
+
+
+def end_strays(folder: Path) -> None:
+    """Kill what a fork server left until nothing is there, or what no kernel can end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (strays := _strays(folder)) and time.monotonic() < deadline:
+        for stray in strays:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                stray.kill()
+
+
+def _strays(folder: Path) -> list[psutil.Process]:
+    """Return what bears the mark of the fork server in a folder, and lives."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # another's, or gone by now
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+    return found

@@ -7,10 +7,11 @@ How long a fault goes unnoticed, at most:
     a fork server killed             at once: its socket closes
     a fork server that hangs         the trial's limit + agent.GRACE_SECONDS
     one that never gets ready        client.READY_SECONDS
-    a node that starts none at all   after MAX_FAULTS + 1 starts in a row
+    a node that starts none at all   after MAX_FAULTS + 1 of these in a row
     an agent killed                  at once: Ray sees its connection close
-    an agent that hangs              the trial's limit + 2 * agent.GRACE_SECONDS
+    an agent that hangs              the trial's limit + ANSWER_SECONDS
     an agent that never starts       START_SECONDS
+    an agent and its fork server     at once; what their trials started goes a second later
     a local raylet                   about 10 s seen: 5 checks, a second apart (ray.LOCAL)
     a local head                     5 s (ray.LOCAL), then its driver ends
     a node cut off without a word    the head's RAY_health_check_*: about 65 s as Ray has them
@@ -29,7 +30,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.executors.agent import GRACE_SECONDS
+from harness.executors.agent import HELLO_SECONDS, RUN_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request, variables
@@ -38,7 +39,9 @@ from harness.executors.settings import ExecutorError, NodesLost, Setup
 from harness.executors.work import Place, Work
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
-START_SECONDS = 60.0  # for an agent, on a node that may be busy with something else
+WAY_SECONDS = 20.0  # for an agent's process to start, or an answer to arrive, on a busy node
+START_SECONDS = HELLO_SECONDS + WAY_SECONDS  # until an agent offers something
+ANSWER_SECONDS = RUN_SECONDS + WAY_SECONDS  # beyond its limit, until it tells of a trial
 MAX_FAULTS = 3  # of a node in a row, each met with another start; what passes has passed by then
 DISMISS_SECONDS = 3.0  # for an agent to end; one that still starts does not answer
 
@@ -122,6 +125,10 @@ class Fleet:
 
     def _start(self, member: Member, path: str | None) -> None:
         member.agent = self._cluster.start(member.offer, self._setup, path)
+        self._ask(member)
+
+    def _ask(self, member: Member) -> None:
+        """Ask what a node offers: its agent sees to it that it has a fork server."""
         call = Call(member, member.agent, time.monotonic() + START_SECONDS)
         self._calls[self._cluster.hello(member.agent)] = call
 
@@ -137,7 +144,7 @@ class Fleet:
             variables=variables(work.threads, place.gpu),
         )
         reference = self._cluster.run(member.agent, request.to_json(), place.exclusive)
-        deadline = time.monotonic() + work.seconds + 2 * GRACE_SECONDS
+        deadline = time.monotonic() + work.seconds + ANSWER_SECONDS
         self._calls[reference] = Call(member, member.agent, deadline, work, place)
         self._tell({"event": "started", "index": work.index, "node": member.name})
 
@@ -153,7 +160,6 @@ class Fleet:
                 self._schedule.release(call.place)
             if answer["untried"]:
                 self._schedule.requeue(call.work)  # it has no part in this loss
-                self._blame(call, answer["lost"])
             elif answer["lost"]:
                 self._hand_back(call.work, call.member, answer["lost"])
             else:
@@ -161,17 +167,20 @@ class Fleet:
                 if (answer["result"] or {}).get("status") == "done":  # other ends say nothing
                     self._schedule.learn(call.work, answer["ended"] - answer["started"])
                 self._report("report", call.work, call.member, report=answer)
+            if call.current:
+                self._renew(call.member, bool(answer["lost"]))
 
     def _welcome(self, call: Call, hello: Mapping[str, Any]) -> None:
         """Let an agent that is ready have trials."""
         if not call.current:
             return
         member, node = call.member, self._schedule.nodes[call.member.offer.key]
-        if hello["killed"]:
-            self._replace(call, hello["fault"])
-            return
         if hello["fault"]:
-            self._give_up(member, hello["fault"])
+            member.faults += 1
+            if hello["passing"] and member.faults <= MAX_FAULTS:
+                self._ask(member)
+            else:
+                self._give_up(member, hello["fault"])
             return
         gpus = hello["gpus"][: int(member.offer.gpus)]
         self._schedule.open(member.offer.key, hello["cores"][: node.slots], gpus, hello["kind"])
@@ -192,13 +201,15 @@ class Fleet:
         self._schedule.nodes[member.offer.key].open = False
         self._start(member, None)
 
-    def _blame(self, call: Call, why: str) -> None:
-        """Note that a node could start no fork server, as one whose disk is full."""
-        if not call.current:
-            return
-        call.member.faults += 1
-        if call.member.faults > MAX_FAULTS:
-            self._give_up(call.member, why)
+    def _renew(self, member: Member, lost: bool) -> None:
+        """Have an agent start another fork server, once all that the lost one ran is told of.
+
+        It is done apart from any trial: within the time of one, an agent would seem to hang.
+        """
+        node = self._schedule.nodes[member.offer.key]
+        node.open = node.open and not lost
+        if not node.open and not any(call.agent is member.agent for call in self._calls.values()):
+            self._ask(member)
 
     def _give_up(self, member: Member, why: str) -> None:
         """Do without a node."""

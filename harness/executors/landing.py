@@ -23,8 +23,22 @@ from typing import Any
 DATA = "data"  # the parcel's folder of data packs
 COMMIT = "COMMIT"  # the parcel's file that says which commit its code is of
 MUST_AGREE = ("torch", "ray")  # beside Python: a record of other versions answers another question
-# Outlives whoever started it, killed or not, and then removes the folder.
-SWEEPER = 'exec 3<&0; (read -r line <&3; sleep 1; rm -rf -- "$1") >/dev/null 2>&1 &'
+MARK = "BPTT_FORK_SERVER"  # a variable of one and all below it: the folder with its socket
+# Outlives whoever started it, killed or not; a few turns, for what starts others as it is killed.
+SWEEPER = """
+exec 3<&0
+(
+    read -r line <&3
+    sleep 1
+    for turn in 1 2 3; do
+        for file in $(grep -lsF "$2=$1" /proc/[0-9]*/environ); do
+            file=${file#/proc/}
+            kill -9 "${file%/environ}"
+        done
+    done
+    rm -rf -- "$1"
+) >/dev/null 2>&1 &
+"""
 
 
 def versions() -> dict[str, str]:
@@ -66,7 +80,7 @@ class Landing:
         if self._agent is not None:
             return dict(self._agent.hello())
         who = {"name": socket.gethostname(), "pid": os.getpid(), "cores": (), "gpus": ()}
-        return {**who, "fault": self._fault, "killed": False}
+        return {**who, "fault": self._fault, "passing": False}
 
     def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:
         """Return the agent's report of a request."""
@@ -80,11 +94,17 @@ class Landing:
 
 
 def sweeper(folder: str) -> int:
-    """Start what removes the folder once the descriptor returned is closed, however that is."""
+    """Start what ends fork servers in the folder, and removes it, once a descriptor is closed.
+
+    However that is: returned is the one end of a pipe, whose holders may have been killed.
+    """
     reading, writing = os.pipe()
     # Its shell ends at once: nobody's child, the rest of it ends with no one.
     subprocess.run(
-        ["sh", "-c", SWEEPER, "sh", folder], stdin=reading, check=True, start_new_session=True
+        ["sh", "-c", SWEEPER, "sh", folder, MARK],
+        stdin=reading,
+        check=True,
+        start_new_session=True,
     )
     os.close(reading)
     return writing

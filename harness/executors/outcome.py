@@ -76,7 +76,7 @@ def _starvation(trial: Trial, report: Report) -> str:
     if report.error:
         return f"asked for more memory than {limit}: {report.error}"
     peak = _mebibytes(report.peak_bytes)
-    return f"the kernel killed it because the node ran out of memory; its own peaked at {peak}"
+    return f"was killed while the kernel was out of memory; its own peaked at {peak}"
 
 
 def _name(number: int) -> str:

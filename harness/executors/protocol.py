@@ -43,7 +43,7 @@ class Report:
     key: str
     result: Mapping[str, Any] | None = None
     error: str = ""  # the exception that ended it, in one line
-    out_of_memory: bool = False  # by a MemoryError, or killed by a kernel that had none left
+    out_of_memory: bool = False  # by a MemoryError, or killed while the kernel had none left
     timed_out: bool = False
     signal: int | None = None  # that killed it
     code: int | None = None  # its exit code

@@ -17,6 +17,10 @@ from harness.executors.protocol import Report, Request
 CHUNK_BYTES = 1 << 16  # what a pipe holds
 OUTPUT_BYTES = 1 << 14  # of a trial's output, the end is kept
 OUTPUT_LINES = 50
+GROUP_COUNTS = {  # by a group's controllers: where the kernel counts what it killed in that one
+    "memory": "sys/fs/cgroup/memory{}/memory.oom_control",
+    "": "sys/fs/cgroup{}/memory.events.local",  # version 2
+}
 
 
 @dataclass(slots=True)
@@ -91,18 +95,37 @@ class Starvation:
     """Which kills were the kernel's, for want of memory: it counts them, and names nobody."""
 
     def __init__(self) -> None:
-        self._seen = _kernel_kills()
+        self._seen = kernel_kills()
 
     def claim(self) -> bool:
         """Return whether there was one that no other child has claimed."""
-        if _kernel_kills() <= self._seen:
+        if kernel_kills() <= self._seen:
             return False
         self._seen += 1
         return True
 
     def forget(self) -> None:
         """Let what was killed so far, none of our children, be no child's."""
-        self._seen = _kernel_kills()
+        self._seen = kernel_kills()
+
+
+def kernel_kills(root: Path = Path("/")) -> int:
+    """Return how many processes the kernel has killed so far for want of memory.
+
+    In this one's control group, where that is counted: its children are in it, and the first to
+    go there (child.FIRST_TO_GO). Else on the whole machine.
+    """
+    groups = [line.split(":", 2) for line in _lines(root / "proc/self/cgroup")]
+    counts = [GROUP_COUNTS[kind].format(group) for _, kind, group in groups if kind in GROUP_COUNTS]
+    for name in (*counts, "proc/vmstat"):
+        for line in _lines(root / name):
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def _read(line: bytes) -> Mapping[str, Any]:
@@ -115,11 +138,3 @@ def _read(line: bytes) -> Mapping[str, Any]:
 
 def _last_lines(output: bytes) -> str:
     return "\n".join(output.decode(errors="replace").splitlines()[-OUTPUT_LINES:])
-
-
-def _kernel_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it started."""
-    for line in Path("/proc/vmstat").read_text().splitlines():
-        if line.startswith("oom_kill "):
-            return int(line.split()[1])
-    return 0

@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.executors.agent import GRACE_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
-from harness.executors.fleet import DISMISS_SECONDS, POLL_SECONDS, START_SECONDS, Tell
+from harness.executors.fleet import (
+    ANSWER_SECONDS,
+    DISMISS_SECONDS,
+    POLL_SECONDS,
+    START_SECONDS,
+    Tell,
+)
 from harness.executors.protocol import Ask
 from harness.executors.settings import Setup
 
@@ -57,6 +62,8 @@ class Survey:
     def _take_in(self, visit: Visit, answer: Mapping[str, Any] | Lost) -> None:
         if isinstance(answer, Lost):
             self._lose(visit, answer.why)
+        elif visit.index >= 0 and answer["lost"]:
+            self._lose(visit, answer["lost"])
         elif visit.index >= 0:
             where = {"node": visit.name, "index": visit.index}
             self._tell({"event": "answer", **where, "report": answer})
@@ -72,7 +79,7 @@ class Survey:
         if visit.index == len(self._asks):
             return
         request = self._asks[visit.index].request(visit.cores, visit.gpus)
-        visit.deadline = time.monotonic() + request.seconds + 2 * GRACE_SECONDS
+        visit.deadline = time.monotonic() + request.seconds + ANSWER_SECONDS
         reference = self._cluster.run(visit.agent, request.to_json(), exclusive=True)
         self._visits[reference] = visit
 

@@ -1,10 +1,14 @@
 """A small part of this machine's memory, for what may use it up without hurting anybody else."""
 
 import contextlib
+import subprocess
 import time
 from pathlib import Path
 
-MEMORY = Path("/sys/fs/cgroup/memory")  # where version 1 is mounted, if it is
+LIMITS = {  # by the controllers of a group: where it is mounted, and its file for the limit
+    "memory": (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    "": (Path("/sys/fs/cgroup"), "memory.max"),
+}
 END_SECONDS = 15.0  # for what is in it to be out
 
 
@@ -12,23 +16,43 @@ END_SECONDS = 15.0  # for what is in it to be out
 def small_memory(name, limit_bytes):
     """Give a folder whose `cgroup.procs` takes processes in; None: this machine makes none.
 
-    It is a part of the one that this process is in, whose limits go on holding.
+    The limits of what is around it go on holding.
     """
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    own = [line.split(":", 2)[2] for line in lines if line.split(":")[1] == "memory"]
-    folder = MEMORY / "/".join([*own, name]).lstrip("/")
-    try:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        if controllers not in LIMITS:
+            continue
+        mount, limit = LIMITS[controllers]
+        home = mount / own.lstrip("/")
+        # In version 2 a group that holds processes has no parts with limits of their own.
+        folder = (home if controllers else home.parent) / name
+        if makes(folder, limit, limit_bytes):
+            try:
+                yield folder
+            finally:
+                empty(folder, home)
+                folder.rmdir()
+            return
+    yield None
+
+
+def makes(folder, limit, limit_bytes):
+    """Return whether a group could be made that takes a process in."""
+    with contextlib.suppress(OSError):
         folder.mkdir()
-    except OSError:
-        yield None
-        return
-    try:
-        (folder / "memory.limit_in_bytes").write_text(str(limit_bytes))
-        yield folder
-    finally:
-        deadline = time.monotonic() + END_SECONDS
-        while (left := (folder / "cgroup.procs").read_text()) and time.monotonic() < deadline:
-            for pid in left.split():
-                with contextlib.suppress(ProcessLookupError):  # it ended by itself
-                    (folder.parent / "cgroup.procs").write_text(pid)
+        (folder / limit).write_text(str(limit_bytes))
+        words = ["sh", "-c", f"echo $$ >{folder}/cgroup.procs"]
+        if subprocess.run(words, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return True
+    with contextlib.suppress(OSError):
         folder.rmdir()
+    return False
+
+
+def empty(folder, home):
+    """Have what is left in a group go home."""
+    deadline = time.monotonic() + END_SECONDS
+    while (left := (folder / "cgroup.procs").read_text()) and time.monotonic() < deadline:
+        for pid in left.split():
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                (home / "cgroup.procs").write_text(pid)

@@ -89,21 +89,28 @@ class Company(threading.Thread):
         self.join(PATIENCE_SECONDS)
 
 
+def request(one, attempt=1):
+    """Return the request of a trial, as a fleet makes it."""
+    return Request(
+        key=f"{one.id}.{attempt}",
+        target="faults:as_told",
+        payload=one.to_json(),
+        seconds=one.limits.seconds,
+        memory_bytes=one.limits.memory_bytes,
+        variables=variables(1, ""),
+    ).to_json()
+
+
 def carry_out(agent, one, lost_at):
     """Return the record of a trial, handed out again after a loss, as a fleet does it."""
-    for attempt in range(1, outcome.MAX_LOSSES + 2):
-        request = Request(
-            key=f"{one.id}.{attempt}",
-            target="faults:as_told",
-            payload=one.to_json(),
-            seconds=one.limits.seconds,
-            memory_bytes=one.limits.memory_bytes,
-            variables=variables(1, ""),
-        )
-        report = Report(**agent.run(request.to_json(), exclusive=False))
+    attempt = 1
+    while attempt <= outcome.MAX_LOSSES + 1:
+        report = Report(**agent.run(request(one, attempt), exclusive=False))
         if not report.lost:
             return outcome.record(one, report, "node", attempt)
         lost_at.append(time.monotonic())
+        agent.hello()
+        attempt += not report.untried
     return outcome.loss(one, report.lost, "node", attempt)
 
 
@@ -126,6 +133,7 @@ def company(shop):
 @pytest.fixture
 def shop(tmp_path, injector):
     agent = Agent("faults", str(tmp_path), str(tmp_path), None)
+    assert agent.hello()["fault"] == ""
     yield agent
     agent.close()
 
@@ -162,32 +170,87 @@ def test_two_hundred_faults_cost_no_record_and_leave_nothing(
     assert list(ends) == [("done", "")]
     assert max(record.attempts for record in records) > 1
     shop.close()
-    assert injector.marked() == []
+    assert injector.persist(injector.marked) == []
     assert max(noticed) < 1.0 + 0.5 + 0.5 + 3.0 + PATIENCE_SECONDS / 3  # limit, grace, end, start
 
 
-def test_a_trial_that_uses_up_the_nodes_memory_ends_alone(tmp_path, injector, shop, company):
-    with small_memory(f"bptt-{os.getpid()}", SMALL_MEMORY) as group:
-        if group is None:
-            pytest.skip("this machine lets no test make a memory cgroup of version 1")
-        (server,) = injector.find("fork server")
-        (group / "cgroup.procs").write_text(str(server))
-        waiting = {"file": str(tmp_path / "waiting")}
-        with ThreadPoolExecutor(1) as threads:
-            killed = threads.submit(carry_out, shop, trial(cell=Choice("wait", waiting)), [])
-            pid = int(soon(lambda: read_if_there(waiting["file"])))
-            greedy = {"file": str(tmp_path / "greedy"), "bytes": 4 * SMALL_MEMORY}
-            starved = carry_out(shop, trial(cell=Choice("fill", greedy)), [])
-            os.kill(pid, signal.SIGKILL)
-            killed = killed.result()
-        for each in company:
-            each.leave()
-        assert injector.find("fork server") == [server]
+@pytest.fixture
+def group():
+    """Return a control group with little memory."""
+    with small_memory(f"bptt-{os.getpid()}", SMALL_MEMORY) as made:
+        if made is None:
+            pytest.skip("this machine lets no test make a control group with a limit")
+        yield made
+
+
+@pytest.fixture
+def cramped(group, injector, shop):
+    """Return the fork server's id, once it has little memory and before it runs a trial."""
+    (server,) = injector.find("fork server")
+    (group / "cgroup.procs").write_text(str(server))
+    return server
+
+
+def test_a_trial_that_uses_up_the_nodes_memory_ends_alone(
+    tmp_path, injector, cramped, shop, company
+):
+    waiting = {"file": str(tmp_path / "waiting")}
+    with ThreadPoolExecutor(1) as threads:
+        killed = threads.submit(carry_out, shop, trial(cell=Choice("wait", waiting)), [])
+        pid = int(soon(lambda: read_if_there(waiting["file"])))
+        greedy = {"file": str(tmp_path / "greedy"), "bytes": 4 * SMALL_MEMORY}
+        starved = carry_out(shop, trial(cell=Choice("fill", greedy)), [])
+        os.kill(pid, signal.SIGKILL)
+        killed = killed.result()
+    for each in company:
+        each.leave()
+    assert injector.find("fork server") == [cramped]
     assert (starved.status, starved.attempts) == ("oom", 1)
-    assert starved.reason.startswith("the kernel killed it because the node ran out of memory")
+    assert starved.reason.startswith(
+        "was killed while the kernel was out of memory; its own peaked"
+    )
     assert killed.status == "crashed"  # the kernel's kill was another's
     assert killed.reason.startswith("was killed by SIGKILL (signal 9)")
     assert {(r.status, r.attempts) for each in company for r in each.records} == {("done", 1)}
+
+
+def test_a_trial_killed_while_another_program_uses_up_its_memory_is_not_said_to(
+    tmp_path, injector, group, shop
+):
+    waiting = {"file": str(tmp_path / "waiting")}
+    with ThreadPoolExecutor(1) as threads:
+        killed = threads.submit(carry_out, shop, trial(cell=Choice("wait", waiting)), [])
+        pid = int(soon(lambda: read_if_there(waiting["file"])))
+        greedy = f"echo $$ >{group}/cgroup.procs; exec tail /dev/zero"
+        assert subprocess.run(["sh", "-c", greedy], check=False).returncode == -signal.SIGKILL
+        os.kill(pid, signal.SIGKILL)
+        assert killed.result().status == "crashed"
+
+
+def test_an_agent_without_a_fork_server_says_so_at_once_and_starts_one_when_greeted(injector, shop):
+    lost_at = []
+    injector.kill("fork server")
+    first, then = (shop.run(request(trial()), exclusive=False) for _ in range(2))
+    assert (bool(first["lost"]), first["untried"]) == (True, False)
+    assert (bool(then["lost"]), then["untried"]) == (True, True)
+    assert injector.find("fork server") == []
+    assert carry_out(shop, trial(), lost_at).status == "done"
+    assert len(lost_at) == 1
+
+
+def test_what_a_trial_started_ends_with_a_fork_server_that_was_given(tmp_path, injector):
+    launch = client.Launch("faults", None, str(tmp_path))
+    agent = Agent("faults", str(tmp_path), str(tmp_path), launch.path)
+    agent.hello()
+    company = Choice("start_company", {"apart": True, "stay": True, "file": f"{tmp_path}/pids"})
+    with ThreadPoolExecutor(1) as threads:
+        lost = threads.submit(agent.run, request(trial(cell=company)), False)
+        soon(lambda: read_if_there(tmp_path / "pids"))
+        injector.kill("fork server")
+        assert lost.result()["lost"]
+    assert injector.orphans(0.0) == []
+    assert injector.persist(injector.marked) == []
+    launch.close()
 
 
 def test_what_is_left_behind_would_be_found(injector, tmp_path):

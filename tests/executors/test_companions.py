@@ -18,7 +18,7 @@ class Falling(Cluster):
     """A node whose fork server falls with all that it runs whenever the killer is among it."""
 
     def __init__(self):
-        self._next, self._hello, self._running = 0, None, {}
+        self._next, self._hello, self._running, self.fallen = 0, None, {}, False
 
     def offers(self):
         return [Offer("only", "only", 2.0, 0.0, 2)]
@@ -31,17 +31,20 @@ class Falling(Cluster):
         return self._hello
 
     def run(self, agent, request, exclusive):
+        assert not self.fallen, "no other fork server was asked for"
         reference = self._reference()
         self._running[reference] = (request["key"], request["payload"]["hidden_size"])
         return reference
 
     def answers(self, references, seconds):
         if self._hello in references:
-            told = {"fault": "", "killed": False, "cores": (0, 1), "gpus": (), "kind": "any"}
+            self.fallen = False
+            told = {"fault": "", "passing": False, "cores": (0, 1), "gpus": (), "kind": "any"}
             return [(self._hello, told)]
         falls = any(size == KILLER for _, size in self._running.values())
         given, self._running = self._running, {}
         lost = "the fork server ended" if falls else ""
+        self.fallen = falls
         return [(one, Report(key=key, lost=lost).to_json()) for one, (key, _) in given.items()]
 
     def _reference(self):

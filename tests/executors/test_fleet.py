@@ -40,6 +40,7 @@ class Desk(Cluster):
         folder = self._injector.folder / offer.key
         folder.mkdir()
         agent = Agent(setup.settings.module, setup.folder, str(folder), path)
+        agent.hello()
         if offer.key in self._full:
             for server in self._injector.find("fork server"):
                 if folder_of(server).startswith(f"{folder}/"):

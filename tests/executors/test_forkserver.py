@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -290,6 +292,34 @@ def test_what_a_trial_started_does_not_outlive_it(tmp_path, own_launch, apart, e
         assert psutil.pid_exists(int(appears(tmp_path / "s")))  # the sibling goes on
     assert all(map(gone, pids))
     client.close()
+
+
+STARTER = """
+import sys
+from harness.executors.client import Client, Launch
+from harness.executors.protocol import Request
+launch = Launch("faults", None, sys.argv[1])
+client = Client(launch.path)
+payload = {"file": sys.argv[2], "apart": True, "stay": True}
+client.submit(Request(key="a", target="faults:start_company", payload=payload, seconds=30.0))
+print(client.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_trial_started_ends_though_its_server_hangs_and_whoever_could_end_it_is_killed(
+    tmp_path,
+):
+    words = [sys.executable, "-c", STARTER, str(tmp_path), str(tmp_path / "pids")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes, env=client_module.environment()) as starter:
+        server = int(starter.stdout.readline())
+        company = [int(word) for word in appears(tmp_path / "pids").split()]
+        os.kill(server, signal.SIGSTOP)  # it does no more than one that is killed as well
+        starter.kill()
+    assert len(company) == 2
+    assert all(map(gone, [server, *company]))
+    assert list(tmp_path.glob("bptt-*")) == []
 
 
 def test_a_trial_that_writes_to_every_descriptor_costs_the_server_nothing(call):

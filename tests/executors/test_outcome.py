@@ -32,7 +32,7 @@ ENDS = {
     "kernel": (
         Report(key="a", out_of_memory=True, signal=9, peak_bytes=3000 * MEBIBYTE),
         "oom",
-        "the kernel killed it because the node ran out of memory; its own peaked at 3,000 MiB",
+        "was killed while the kernel was out of memory; its own peaked at 3,000 MiB",
     ),
     "exception": (
         Report(key="a", error="ValueError: no", code=0, output="Traceback"),

@@ -99,7 +99,7 @@ def test_a_landing_refuses_a_parcel_that_was_damaged():
     assert (
         hello["fault"] == "it cannot use what the sweep brings: the parcel was damaged on its way"
     )
-    assert not hello["killed"]
+    assert not hello["passing"]
 
 
 def test_a_landing_on_a_node_with_another_version_is_a_fault():
