@@ -16,7 +16,7 @@ import torch._dynamo  # torch.optim imports it at its first use: 1.2 s that ever
 
 from harness import environment
 from harness.measure import capacity, gradients, memory, speed, training
-from harness.measure.account import free_bytes, is_out_of_memory
+from harness.measure.account import is_out_of_memory, room
 from harness.registry import Registry
 from harness.rig import NoDevice, Rig, Skipped, build
 from harness.trial import Record, Trial
@@ -97,22 +97,34 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
 
 
 def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, Any]:
-    """Return what a failed allocation asked for and found free, and the sequence's theory."""
+    """Return what a failed allocation asked for and found free, and the sequence's theory.
+
+    Also what it was short of: "limit" (the trial's own), "node" or "accelerator"; and whether the
+    trial would have needed as much with other draws.
+    """
     asked = ASKED.search(str(error))
+    on_host = asked is not None or isinstance(error, MemoryError)
+    found = room(torch.device("cpu" if on_host else trial.torch_device))
+    own, limit = found.of == "limit", trial.limits.memory_bytes
     theory = rig.theory() if rig is not None else None
     return {
         "asked_bytes": int(asked[1]) if asked else None,
-        "free_bytes": free_bytes(torch.device(trial.torch_device)),
+        "free_bytes": found.free_bytes,
+        "limit_bytes": limit if own else None,
+        # With no limit of its own, a trial has one of what its node had free as it began.
+        "short_of": "node" if own and limit is None else found.of,
+        "steady": rig is None or rig.method.steady,
         "theory": theory and asdict(theory),
     }
 
 
 def _memory_reason(error: BaseException, wanted: Mapping[str, Any]) -> str:
-    asked, theory = wanted["asked_bytes"], wanted["theory"]
+    asked, limit, theory = wanted["asked_bytes"], wanted["limit_bytes"], wanted["theory"]
     first = next(iter(str(error).splitlines()), "an allocation failed")
     said = first if asked is None else f"asked for {_size(asked)}"
     predicted = f"; theory: {_size(theory['kept_bytes'])} kept for backward" if theory else ""
-    return f"{said}, {_size(wanted['free_bytes'])} were free{predicted}"
+    of = "" if limit is None else f" of its limit of {_size(limit)}"
+    return f"{said}, {_size(wanted['free_bytes'])}{of} were free{predicted}"
 
 
 def _size(amount: float | int) -> str:

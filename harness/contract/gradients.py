@@ -26,6 +26,7 @@ class GradientMethod(ABC):
 
     stride: int | None = None  # steps per window; None: the whole sequence at once
     hooked: ClassVar[bool] = True  # lets a hook see, and change, dL/ds_t
+    steady: ClassVar[bool] = True  # needs the same memory whatever is drawn, or the data hold
 
     def claim(self, length: int, cell: Cell) -> Claim:
         """Return what the gradient of one fresh sequence of `length` steps promises to be.

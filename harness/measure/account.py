@@ -7,6 +7,7 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import psutil
 import torch
@@ -26,6 +27,14 @@ class Traced:
     kept_bytes: int  # alive when a backward pass begins, gradients apart; the most over windows
     peak_bytes: int
     counted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that can still be had, and what is full once they are taken."""
+
+    free_bytes: int
+    of: Literal["limit", "node", "accelerator"]  # the first: this process's own
 
 
 @contextmanager
@@ -48,15 +57,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return what a device can still give this process: what is free, or left of its limit."""
+def room(device: torch.device) -> Room:
+    """Return what a device can still give this process."""
     if device.type != "cpu":
-        return torch.accelerator.get_memory_info(device)[0]
+        return Room(torch.accelerator.get_memory_info(device)[0], "accelerator")
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     free = psutil.virtual_memory().available
     if limit == resource.RLIM_INFINITY:
-        return free
-    return max(0, min(free, limit - psutil.Process().memory_info().data))
+        return Room(free, "node")
+    left = max(0, limit - psutil.Process().memory_info().data)
+    return Room(left, "limit") if left < free else Room(free, "node")
 
 
 def gradient_bytes(rig: Rig) -> int:

@@ -33,6 +33,7 @@ Carried = tuple[tuple[Past, State], torch.Generator]
 class AdaptiveTruncation(GradientMethod):
     """K found again every so many sequences, from the `longest` steps before one loss."""
 
+    steady = False
     bias: float = 0.1  # relative, of the gradient that is kept
     longest: int = 128
     onset: int = 8  # τ: from this lag on the decay is taken to be geometric

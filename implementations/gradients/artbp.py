@@ -27,6 +27,7 @@ Carried = tuple[State, torch.Generator]
 class ARTBP(GradientMethod):
     """Segments of random length, `mean_length` (L₀) on average, with a tail of power α − 1."""
 
+    steady = False
     mean_length: float = 16.0
     alpha: float = 6.0  # above 2 a mean exists, above 3 a variance too
 

@@ -26,6 +26,7 @@ class TelescopingRoulette(GradientMethod):
     """Chunks of `shortest` steps, then twice as long with probability `ratio`, and so on."""
 
     hooked = False
+    steady = False
     shortest: int = 4
     ratio: float = 0.5  # the memory expected of every further horizon is then the same
 

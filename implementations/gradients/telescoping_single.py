@@ -26,6 +26,7 @@ class TelescopingSingle(GradientMethod):
     """Chunks of `shortest` · 2ⁿ steps less those half as long, n drawn anew for every sequence."""
 
     hooked = False
+    steady = False
     shortest: int = 4
     ratio: float = 0.5  # the memory expected of every further horizon is then the same
 
