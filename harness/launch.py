@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import cast
 
 from harness import store
+from harness.executors import implied
 from harness.store import Store
 from harness.sweep import Planned, match
 from harness.trial import Record, Trial
@@ -32,33 +33,34 @@ def reopen(
     """Withdraw the records that are to be made anew.
 
     These are the records for which every condition of `again` holds, where there are conditions,
-    and those of trials that the sweep used to exclude and now does not.
+    what those imply, and those of trials that the sweep used to exclude and now does not.
     """
     wanted = {each.trial.id for each in planned if each.skip_reason is None}
-    kept.withdraw(
+    found = [each for each in store.read(kept.folder).records if each.trial.id in wanted]
+    chosen = {
         record.trial.id
-        for record in store.read(kept.folder).records
-        if record.trial.id in wanted
-        and (
-            record.values.get(EXCLUDED)
-            or (again and match.all_hold(again, match.facts_of_record(record)))
-        )
-    )
+        for record in found
+        if record.values.get(EXCLUDED)
+        or (again and match.all_hold(again, match.facts_of_record(record)))
+    }
+    follow = {each.trial.id for each in found if each.values.get(implied.IMPLIED_BY) in chosen}
+    kept.withdraw(chosen | follow)
 
 
 def run(planned: Sequence[Planned], kept: Store, execute: Execute) -> Generator[Record, None, None]:
     """Yield the record of every trial that has none yet, once it is kept for good.
 
-    A trial that the sweep excludes is recorded as skipped and not run. Closing this generator
-    ends the trials that run; they have no record and are run on resuming.
+    A trial that the sweep excludes, or of which an earlier record says that it would run out of
+    memory, is recorded and not run. Closing this generator ends the trials that run; they have no
+    record and are run on resuming.
     """
     left = pending(planned, kept)
+    ooms = _ooms(kept)
     for each in left:
-        if each.skip_reason is not None:
-            record = _excluded(each.trial, each.skip_reason)
-            if kept.append(record):
-                yield record
-    trials = [each.trial for each in left if each.skip_reason is None]
+        record = _not_run(each, ooms, kept)
+        if record is not None and kept.append(record):
+            yield record
+    trials = [each.trial for each in pending(left, kept)]
     if not trials:
         return
     # Every executor is a generator function; closing it is what ends the trials.
@@ -77,6 +79,22 @@ def current(records: Sequence[Record], planned: Collection[str] | None) -> tuple
     the new ones they would pass for more blocks of the same.
     """
     return tuple(record for record in records if planned is None or record.trial.id in planned)
+
+
+def _ooms(kept: Store) -> implied.Ooms:
+    """Return what earlier commands saw run out of memory; on which node is of no use here."""
+    ooms = implied.Ooms()
+    for record in store.read(kept.folder).records:
+        ooms.learn(record)
+    return ooms
+
+
+def _not_run(each: Planned, ooms: implied.Ooms, kept: Store) -> Record | None:
+    """Return the record of a trial that need not run; None: it must, as one to be made anew."""
+    if each.skip_reason is not None:
+        return _excluded(each.trial, each.skip_reason)
+    source = None if kept.is_withdrawn(each.trial.id) else ooms.source(each.trial)
+    return None if source is None else implied.record(each.trial, source)
 
 
 def _excluded(trial: Trial, reason: str) -> Record:

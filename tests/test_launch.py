@@ -9,9 +9,12 @@ import pytest
 import rigs
 
 from harness import launch, store
+from harness.executors.implied import IMPLIED_BY
 from harness.store import Store
 from harness.sweep import Planned, match
-from harness.trial import Record, Trial
+from harness.trial import Limits, Record, Trial
+
+LIMITED = Limits(memory_bytes=2**30)
 
 
 def trial_of(number: int, **changes: Any) -> Trial:
@@ -129,6 +132,43 @@ def test_a_rerun_makes_anew_what_its_conditions_choose(tmp_path: Path) -> None:
     assert runner.ran == [IDS[1]]  # the other oom is not part of this plan
     statuses = {record.trial.id: record.status for record in store.read(tmp_path).records}
     assert [statuses[identity] for identity in IDS] == ["done", "done", "done", "oom"]
+
+
+def lacking(number: int, **changes: Any) -> Record:
+    values = {"short_of": "limit", "steady": True}
+    return Record(trial_of(number, limits=LIMITED, **changes), "oom", "no more", "less", values)
+
+
+def limited(*numbers: int, **changes: Any) -> tuple[Planned, ...]:
+    return tuple(Planned(trial_of(number, limits=LIMITED, **changes)) for number in numbers)
+
+
+def test_resuming_runs_no_trial_that_an_earlier_one_says_would_run_out_of_memory(
+    tmp_path: Path,
+) -> None:
+    planned = (*limited(0, 1), *limited(1, sequence_length=23))
+    with Store(tmp_path) as kept:
+        kept.append(lacking(0))
+    runner = Runner()
+    first, *_ = run(tmp_path, runner, planned)
+    assert (first.trial, first.status) == (planned[1].trial, "oom")
+    assert first.values == {IMPLIED_BY: planned[0].trial.id}
+    assert runner.ran == [planned[2].trial.id]  # a shorter one
+    assert len(store.read(tmp_path).records) == 3
+
+
+def test_what_an_oom_implies_is_made_anew_with_it(tmp_path: Path) -> None:
+    planned = limited(0, 1, 2)
+    with Store(tmp_path) as kept:
+        kept.append(lacking(0))
+    run(tmp_path, Runner(), planned)
+    for again, runs in [("status=oom block=2", [2]), ("block=0", [0, 1]), ("status=oom", [])]:
+        runner = Runner()
+        with Store(tmp_path) as kept:
+            launch.reopen(planned, kept, match.parse(again, match.OF_RECORD))
+            list(launch.run(planned, kept, runner))
+        assert runner.ran == [planned[number].trial.id for number in runs], again
+    assert {record.status for record in store.read(tmp_path).records} == {"done"}
 
 
 def test_only_records_of_planned_trials_are_current_whatever_else_the_journal_keeps() -> None:

@@ -27,16 +27,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.executors.agent import HELLO_SECONDS, RUN_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
+from harness.executors.implied import Ooms
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request, variables
 from harness.executors.schedule import Node, Schedule
 from harness.executors.settings import ExecutorError, NodesLost, Setup
 from harness.executors.work import Place, Work
+from harness.trial import Record, Trial
 
 POLL_SECONDS = 0.5  # how soon a wish to stop is seen
 WAY_SECONDS = 20.0  # for an agent's process to start, or an answer to arrive, on a busy node
@@ -85,6 +87,7 @@ class Fleet:
         self._tell = tell
         self._members: dict[str, Member] = {}
         self._calls: dict[Reference, Call] = {}
+        self._ooms = Ooms()
         self._last_fault = ""  # for which a node was given up
         self._error: type[ExecutorError] = ExecutorError  # that it is, once no node is left
 
@@ -108,7 +111,8 @@ class Fleet:
         while not stop.is_set():
             for node in self._schedule.nodes:
                 while given := self._schedule.next(node):
-                    self._hand_out(*given)
+                    if not self._is_implied(*given):
+                        self._hand_out(*given)
             if self._schedule.empty and not any(call.work for call in self._calls.values()):
                 return
             if not self._schedule.nodes:
@@ -131,6 +135,19 @@ class Fleet:
         """Ask what a node offers: its agent sees to it that it has a fork server."""
         call = Call(member, member.agent, time.monotonic() + START_SECONDS)
         self._calls[self._cluster.hello(member.agent)] = call
+
+    def _is_implied(self, work: Work, place: Place) -> bool:
+        """Tell of a trial that need not run there, as it would be out of memory like another."""
+        source = self._ooms.source(Trial.from_json(work.payload), place.node)
+        if source is not None:
+            self._schedule.release(place)
+            self._tell({"event": "implied", "index": work.index, "source": source.to_json()})
+        return source is not None
+
+    def _learn_ooms(self, place: Place, member: Member, result: Mapping[str, Any] | None) -> None:
+        if result is not None:
+            found = replace(Record.from_json(result), node=member.name)
+            self._ooms.learn(found, place.node, place.exclusive)
 
     def _hand_out(self, work: Work, place: Place) -> None:
         member = self._members[place.node]
@@ -166,6 +183,7 @@ class Fleet:
                 call.member.faults = 0
                 if (answer["result"] or {}).get("status") == "done":  # other ends say nothing
                     self._schedule.learn(call.work, answer["ended"] - answer["started"])
+                self._learn_ooms(call.place, call.member, answer["result"])
                 self._report("report", call.work, call.member, report=answer)
             if call.current:
                 self._renew(call.member, bool(answer["lost"]))

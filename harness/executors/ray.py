@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.executors import landing, outcome
+from harness.executors import implied, landing, outcome
 from harness.executors.client import environment
 from harness.executors.parcel import Parcel, packed
 from harness.executors.protocol import Answer, Ask, Channel, Report
@@ -254,6 +254,8 @@ def _record(trial: Trial, event: Mapping[str, Any]) -> Record:
             return outcome.record(trial, report, event["node"], event["attempts"])
         case "refused":
             return outcome.refusal(trial, event["reason"], event["advice"])
+        case "implied":
+            return implied.record(trial, Record.from_json(event["source"]))
         case _:
             return outcome.loss(trial, event["why"], event["node"], event["attempts"])
 

@@ -66,6 +66,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._done: set[str] = set()
+        self._withdrawn: set[str] = set()
 
     def __enter__(self) -> Store:
         """Take the folder.
@@ -102,6 +103,10 @@ class Store:
         """Return whether a trial has a record that counts."""
         return identity in self._done
 
+    def is_withdrawn(self, identity: str) -> bool:
+        """Return whether a trial's record was withdrawn since the folder was taken."""
+        return identity in self._withdrawn
+
     def append(self, record: Record) -> bool:
         """Keep a record for good and return True; return False if its trial has one already."""
         line = record.to_json()
@@ -117,6 +122,7 @@ class Store:
         if withdrawn:
             self._write({"schema": SCHEMA, "withdrawn": withdrawn})
             self._done -= set(withdrawn)
+            self._withdrawn |= set(withdrawn)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         finite, nonfinite = _finite(line)

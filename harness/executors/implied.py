@@ -1,0 +1,102 @@
+"""What one lack of memory says of the trials that have not begun: those like it, and no shorter.
+
+Two trials are alike that differ in nothing but the length and the block, a copy and its original
+too. Of them an oom tells
+
+- everywhere, where it was the trial's own limit that was reached, those with no higher limit;
+- on the same node, where an accelerator was full, of which a trial has one to itself;
+- on the same node, where that was full and no other trial ran there.
+
+It tells nothing where a neighbour may have had the memory, nor of a kernel's kill, which comes with
+no word of what was asked; nor where the need differs from draw to draw, or as long a sequence has
+fitted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from harness.trial import Record, Trial
+
+IMPLIED_BY = "implied_by"  # marks such a record: the id of the trial that did run out of memory
+
+
+@dataclass(frozen=True, slots=True)
+class Oom:
+    """A trial that ran out of memory, and the node on which that tells of others."""
+
+    record: Record
+    node: str | None  # None: on every one, under its limit
+
+    def tells_of(self, trial: Trial, node: str | None) -> bool:
+        """Return whether a trial like it would run out of memory on a node too."""
+        own = self.record.trial
+        if trial.sequence_length < own.sequence_length:
+            return False
+        if self.node is not None:
+            return node == self.node
+        limit, other = own.limits.memory_bytes, trial.limits.memory_bytes
+        return limit is not None and other is not None and other <= limit
+
+
+class Ooms:
+    """What was seen of every series: its ooms, and the longest sequence that fitted."""
+
+    def __init__(self) -> None:
+        self._ooms: dict[str, list[Oom]] = defaultdict(list)
+        self._fitted: dict[str, int] = {}
+
+    def learn(self, record: Record, node: str | None = None, alone: bool = False) -> None:
+        """Take in a record: of a node, where that will run others; alone, where it had that."""
+        if record.status == "done":
+            series, length = _series(record.trial), record.trial.sequence_length
+            self._fitted[series] = max(length, self._fitted.get(series, 0))
+        elif (oom := _telling(record, node, alone)) is not None:
+            self._ooms[_series(record.trial)].append(oom)
+
+    def source(self, trial: Trial, node: str | None = None) -> Record | None:
+        """Return the record that says of a trial that it would run out of memory; None: none."""
+        if not self._ooms:
+            return None
+        series = _series(trial)
+        if trial.sequence_length <= self._fitted.get(series, 0):
+            return None
+        found = (oom for oom in self._ooms.get(series, ()) if oom.tells_of(trial, node))
+        return next((oom.record for oom in found), None)
+
+
+def record(trial: Trial, source: Record) -> Record:
+    """Return the record of a trial that was not run, as the source says how it would end."""
+    own = source.trial
+    return Record(
+        trial=trial,
+        status="oom",
+        reason=(
+            f"implied: block {own.block} of the same series ran out of memory at "
+            f"T = {own.sequence_length:,} (trial {own.id}): {source.reason}"
+        ),
+        advice=source.advice,
+        values={IMPLIED_BY: own.id},
+        node=source.node,
+        attempts=0,
+    )
+
+
+def _series(trial: Trial) -> str:
+    """Return the same text for trials that are alike."""
+    return replace(trial, sequence_length=0, block=0, replica=0).id
+
+
+def _telling(record: Record, node: str | None, alone: bool) -> Oom | None:
+    """Return the oom, if that is what the record is of, and it tells of any other trial."""
+    if record.status != "oom" or not record.values.get("steady"):
+        return None
+    match record.values.get("short_of"):
+        case "limit":
+            return Oom(record, None)
+        case "accelerator" if node is not None:
+            return Oom(record, node)
+        case "node" if node is not None and alone:
+            return Oom(record, node)
+    return None
