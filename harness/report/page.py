@@ -30,7 +30,8 @@ WORDS = (
     ("sequence, step", "A sequence is one batch of B sequences of T steps. A time per step is the"
      " time of a sequence over T by B."),
     ("baseline, ratio", "The implementation that ratios are against; below 1 is less time, or less"
-     " memory, than the baseline takes."),
+     " memory, than the baseline takes. Where a block holds its A/A copy too, the ratio is to the"
+     " geometric mean of both."),
     ("exponent of T", "Time grows as T to this power over the lengths measured; 1 is in"
      " proportion."),
     ("block", "One repetition of the whole comparison, every implementation once, in random order"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from harness import stats
 from harness.report.kinds import RANK, is_crowded
@@ -54,12 +55,12 @@ def estimates(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 def ratios(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return `key` over the baseline's, from blocks that hold both: one row a point and series.
 
-    The verdict allows for `margin`: 1 %, or more where the node and device showed more between
-    the baseline and its copy. The copy itself is no row.
+    Where a block holds the baseline's copy too, both of them are the baseline: their geometric mean
+    varies less than either. The verdict allows for `margin`: 1 %, or more where the node and device
+    showed more between the baseline and its copy. The copy itself is no row.
     """
     known = _usable(frame, key)
-    originals = known[known["replica"] == 0]
-    pairs = _with_baseline(originals[~originals["baseline"]], originals, key)
+    pairs = _with_baseline(known[~known["baseline"]], known, key)
     allowed = margins(frame, key)
     rows = []
     for named, group in groups(pairs, [*POINT, "implementation"]):
@@ -209,9 +210,12 @@ def _copied(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def _with_baseline(rows: pd.DataFrame, among: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the rows whose block holds a baseline, with its `key` beside their own."""
+    """Return the rows whose block holds a baseline, with its `key` beside their own.
+
+    Of several that is their geometric mean.
+    """
     shared = [*POINT, "block"]
-    base = among[among["baseline"]].drop_duplicates(shared)[[*shared, key]]
+    base = among[among["baseline"]].groupby(shared, as_index=False, dropna=False)[key].agg(gmean)
     return rows.merge(base, on=shared, suffixes=("", "_base"))
 
 

@@ -19,7 +19,7 @@ from harness.measure.stopwatch import stopwatch_of
 from harness.stats import Interval, paired_ratio
 
 SWEEPS = 10
-LENGTHS = (32, 48, 64)  # from one A/A pair alone a margin is so wide that a quarter are missed
+LENGTHS = (40, 44, 48, 52, 56, 60)  # from few A/A pairs a margin is so wide that much is missed
 WANTED = 9
 PLANTED, MOST_PLANTED = 0.03, 1.035
 MOST_SCATTER = 0.015  # of equals: at 1.5 % an interval of 8 blocks is about ± 1.8 %

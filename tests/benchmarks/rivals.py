@@ -43,6 +43,7 @@ gradient = {rival}
 passes = "speed"
 [measure.speed]
 warmup_seconds = 0.03
+min_samples = 6
 min_seconds = 0.05
 min_sample_seconds = 0.005
 max_samples = 20

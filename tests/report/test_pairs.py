@@ -71,14 +71,23 @@ def with_copies(blocks=8, node="bench-01", off=COPY_OFF, lengths=(16, 32, 64, 12
     return records
 
 
-def test_the_copy_of_the_baseline_is_no_series_and_no_sample_of_it():
+def test_the_copy_of_the_baseline_is_no_series_and_both_are_what_a_rival_is_measured_by():
     frame = metrics.frame(with_copies())
     found = pairs.ratios(frame, "seconds_per_sequence")
     assert set(found["implementation"]) == {NATIVE.label}
-    assert list(found["estimate"]) == pytest.approx([1.03] * 4)
+    assert list(found["estimate"]) == pytest.approx([1.03 / math.sqrt(COPY_OFF)] * 4)
     medians = pairs.estimates(frame, "seconds_per_sequence")
     of_base = medians[medians["implementation"] == BASE.label]
     assert list(of_base["estimate"]) == [1.0] * 4
+
+
+def test_a_copy_that_failed_leaves_its_block_to_the_baseline():
+    records = with_copies(lengths=(16,))
+    lost = [replace(each, status="timeout", reason="late") for each in records[1::3]]
+    (found,) = pairs.ratios(
+        metrics.frame([*lost, *records[0::3], *records[2::3]]), "seconds_per_sequence"
+    ).to_dict("records")
+    assert (found["estimate"], found["count"]) == (pytest.approx(1.03), 8)
 
 
 def test_a_verdict_allows_for_what_the_node_shows_between_a_thing_and_itself():
