@@ -10,6 +10,7 @@ import click
 from harness import launch, store
 from harness.cli import exits, report, words
 from harness.cli.plan import Options, Plan
+from harness.executors.implied import IMPLIED_BY
 from harness.trial import Record
 
 BUGS = ("failed", "crashed")  # the other ends are limits, which a sweep may well want to find
@@ -66,6 +67,8 @@ def _failures(records: Sequence[Record], options: Options) -> list[str]:
         what = "a bug, not a limit" if status in BUGS else "a limit that was met"
         if status == "nonfinite":
             what = "a training that diverged"
+        implied = sum(record.status == status and IMPLIED_BY in record.values for record in records)
+        what += f", or implied by one ({implied:,})" if implied else ""
         lines.append(f"{count:,} {status}, each {what}: bptt show --status {status}{where}")
     for record in disagreeing(records)[:1]:
         wrong = words.plural(len(disagreeing(records)), "gradient")

@@ -100,6 +100,7 @@ IDENTITY = [
     "status",
     "reason",
     "advice",
+    "implied_by",  # of an oom that was not run: the trial that did run out of memory
     "measurement",
     "block",
     "replica",  # above 0: the A/A copy, which is no sample of the baseline
@@ -152,7 +153,7 @@ def _row(record: Record, results: str) -> Row:
     trial = record.trial
     row = _identity(trial)
     row |= {"results": results, "status": record.status, "reason": record.reason}
-    row |= {"advice": record.advice}
+    row |= {"advice": record.advice, "implied_by": record.values.get("implied_by", "")}
     if record.values:
         row |= _READERS[trial.measurement](record.values, trial)
     return row

@@ -2,7 +2,8 @@
 
 A ratio of times is formed inside a block, on one node; pooled over blocks it may come from several
 nodes of one kind, whose differences are then part of its interval. What was timed of a block that
-was split, as its node was lost, stays with the nodes that timed it.
+was split, as its node was lost, stays with the nodes that timed it. A record that tells of no
+machine, as one that nothing ran for, is where others of its node are.
 """
 
 from __future__ import annotations
@@ -17,19 +18,28 @@ ALIKE = ("cpu_model", "gpu", "torch")  # of a record's environment
 
 def places(records: Sequence[Record]) -> list[str]:
     """Return each record's place: its node, or "node-1 and 2 alike"."""
+    ran = [record for record in records if record.environment]
+    kinds = {_where(record): _kind(record) for record in ran}
+
+    def kind_of(record: Record) -> Hashable:
+        return _kind(record) if record.environment else kinds.get(_where(record))
+
     alike: dict[Hashable, set[str]] = defaultdict(set)
     timed: dict[Hashable, set[str]] = defaultdict(set)
-    for record in records:
-        if record.environment:
-            alike[_kind(record)].add(record.node)
+    for record in ran:
+        alike[_kind(record)].add(record.node)
         if record.trial.measurement == "speed":
             timed[_unit(record)].add(record.node)
     return [
         record.node
         if record.trial.measurement == "speed" and len(timed[_unit(record)]) > 1
-        else _name(sorted(alike[_kind(record)] if record.environment else {record.node}))
-        for record in records
+        else _name(sorted(alike.get(kind, {record.node})))
+        for record, kind in zip(records, map(kind_of, records), strict=True)
     ]
+
+
+def _where(record: Record) -> Hashable:
+    return record.trial.device, record.node
 
 
 def _kind(record: Record) -> Hashable:

@@ -31,7 +31,7 @@ def trust(frame: pd.DataFrame, records: Sequence[Record], unreadable_lines: int)
     """Return what a reader should know before believing any number."""
     counts = Counter(frame["status"])
     noise = frame["noise"].dropna()
-    failed = [f"{counts[name]} {name}" for name in STATUSES if counts[name] and name != "done"]
+    failed = [_count(frame, name) for name in STATUSES if counts[name] and name != "done"]
     spread = (
         f"median {SHARE.text(noise.median())}, worst {SHARE.text(noise.max())}"
         if len(noise)
@@ -45,6 +45,13 @@ def trust(frame: pd.DataFrame, records: Sequence[Record], unreadable_lines: int)
         ("gradients", _gradients_text(frame)),
     )
     return Trust(facts, machines(records), _warnings(frame, records, unreadable_lines))
+
+
+def _count(frame: pd.DataFrame, status: str) -> str:
+    """Return "12 oom", and how many of them others imply: those are no observations."""
+    known = frame[frame["status"] == status]
+    implied = int((known["implied_by"] != "").sum())
+    return f"{len(known)} {status}" + (f" ({implied} of them implied)" if implied else "")
 
 
 def machines(records: Sequence[Record]) -> tuple[str, ...]:
@@ -75,7 +82,11 @@ def failures(frame: pd.DataFrame) -> Table:
         word("example"),
         Column("look closer", lambda row: f"bptt show {row['id']}", numeric=False),
     )
-    note = "Every trial that is not done is counted here; none is left out of the totals."
+    note = "Every trial that is not done is counted here; none is left out of the totals." + (
+        " What is implied was not run: another trial, as long or shorter, ran out of memory."
+        if (known["implied_by"] != "").any()
+        else ""
+    )
     return Table("failures", "What did not run, and what helps?", note, data, columns)
 
 

@@ -229,6 +229,20 @@ def test_what_cannot_be_done_any_more_is_infinitely_slower():
     assert judged(compared, (Threshold("memory", 0.05),)) == ()
 
 
+def test_the_reason_told_is_of_a_trial_that_was_run_where_one_was():
+    lost = failing(run(100), range(BLOCKS))
+    implied = replace(
+        lost,
+        records=tuple(
+            replace(r, reason="implied: ...", values={"implied_by": "0123"})
+            if r.status == "oom" and r.trial.block == 0
+            else r
+            for r in lost.records
+        ),
+    )
+    assert {one.reason for one in compare(run(0), implied).lost} == {"asked 2 GiB"}
+
+
 def test_one_failed_block_of_eight_is_no_loss():
     compared = compare(run(0), failing(run(100), [3]))
     assert compared.lost == ()

@@ -35,3 +35,17 @@ def test_a_block_that_was_split_stays_with_its_nodes() -> None:
     table = frame(records)
     timed = table[table["measurement"] == "speed"]
     assert set(timed["node"]) == {"bench-01", "bench-02"}
+
+
+def implied(source, **changes):
+    """Return what an oom on the source's node says of a trial that nothing ran for."""
+    values = {"implied_by": source.trial.id}
+    return replace(source, status="oom", values=values, environment={}, **changes)
+
+
+def test_what_was_not_run_is_where_others_of_its_node_are_and_splits_no_block() -> None:
+    records = moved(fake.records())
+    last = next(each for each in records if each.trial.block and each.trial.measurement == "speed")
+    other = {"bench-01": "bench-02", "bench-02": "bench-01"}[last.node]
+    records[records.index(last)] = implied(last, node=other)
+    assert set(frame(records)["node"]) == {"bench-01 and 1 alike"}

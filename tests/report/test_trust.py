@@ -20,6 +20,22 @@ def test_every_status_is_counted():
     assert known["not measured"] == ", ".join(f"1 {s}" for s in STATUSES if s != "done")
 
 
+def test_what_is_implied_is_no_observation_and_counted_apart():
+    records = fake.records(SMALL)
+    ran, *others = [i for i, one in enumerate(records) if one.trial.measurement == "memory"][:3]
+    records[ran] = replace(records[ran], status="oom", reason="asked 2 GiB", values={})
+    for place in others:
+        values = {"implied_by": records[ran].trial.id}
+        records[place] = replace(
+            records[place], status="oom", reason="implied: ...", values=values, environment={}
+        )
+    assert dict(facts(records).facts)["not measured"] == "3 oom (2 of them implied)"
+    table = trust.failures(metrics.frame(records))
+    assert [row["trials"] for row in table.shown().to_dict("records")] == ["2", "1"]
+    assert "What is implied was not run" in table.note
+    assert "implied" not in trust.failures(metrics.frame(fake.with_failures(SMALL))).note
+
+
 def test_failures_are_grouped_by_cause_with_the_command_that_looks_closer():
     records = fake.records(SMALL)
     records = [replace(r, status="oom", reason="asked 2 GiB", advice="shorten T") for r in records]

@@ -111,7 +111,7 @@ def lost(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Lost]:
         for named, _, now in _matched(_done(base, measure), tried):
             missed = now[now["status"].isin(MISSED)]
             if len(missed) and not (now["status"] == "done").any():
-                first = missed.sort_values("block").iloc[0]
+                first = missed.sort_values(["implied_by", "block"]).iloc[0]  # "": it was run
                 names = (str(first[name]) for name in ("implementation", "status", "reason"))
                 yield Lost(measure, named, *names)
 
