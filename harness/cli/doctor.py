@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from harness.cli import exits, words
+from harness.cli import address, exits, words
 from harness.doctor import counters, noise
 from harness.doctor.finding import DISTURBS, FINE, STATES, UNKNOWN, Finding, fine, unknown
 from harness.executors import local, outcome, ray
@@ -45,7 +45,7 @@ class Diagnosis:
 
 
 @click.command("doctor")
-@click.option("--address", help="A Ray cluster, every node of it; without it, this machine.")
+@address.option
 @click.option(
     "--pairs",
     type=click.IntRange(min=0),
@@ -56,25 +56,27 @@ class Diagnosis:
 @click.option("--strict", is_flag=True, help="Exit 3 if anything will disturb timings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a finding.")
 @click.pass_context
-def command(
-    ctx: click.Context, address: str | None, pairs: int, strict: bool, as_json: bool
-) -> None:
-    """Tell what will disturb timings, how much two equal trials differ, and what helps."""
+def command(ctx: click.Context, /, pairs: int, strict: bool, as_json: bool, **given: Any) -> None:
+    """Tell what will disturb timings, how much two equal trials differ, and what helps.
+
+    Looks at this machine, or at every node of a cluster.
+    """
+    cluster = address.cluster(given["address"])
     if not as_json:
+        where = "" if cluster is None else f" on every node of {cluster}"
         seconds = words.duration(noise.seconds(pairs))
-        click.echo(
-            f"looking around, then {words.plural(pairs, 'pair')} of trials: {seconds}", err=True
-        )
-    found = examined(address, pairs)
+        said = f"looking around{where}, then {words.plural(pairs, 'pair')} of trials: {seconds}"
+        click.echo(said, err=True)
+    found = examined(cluster, pairs)
     for one in found:
         click.echo("\n".join(_events(one) if as_json else _lines(one)))
     if strict and any(each.state == DISTURBS for one in found for each in one.findings):
         ctx.exit(exits.FAILED_TRIALS)
 
 
-def examined(address: str | None, pairs: int) -> list[Diagnosis]:
+def examined(cluster: str | None, pairs: int) -> list[Diagnosis]:
     """Return what is the matter with this machine, or with every node of a cluster."""
-    found = [_diagnosis(answers, pairs) for answers in _visit(_asks(pairs), address)]
+    found = [_diagnosis(answers, pairs) for answers in _visit(_asks(pairs), cluster)]
     return [beside(one, found) for one in found]
 
 
@@ -86,12 +88,12 @@ def _asks(pairs: int) -> list[Ask]:
     return [Ask(EXAMINE, {}, CALL_SECONDS), *equal, Ask(READ, wait, CALL_SECONDS)]
 
 
-def _visit(asks: Sequence[Ask], address: str | None) -> list[Answers]:
+def _visit(asks: Sequence[Ask], cluster: str | None) -> list[Answers]:
     """Return what each node answers, in the order of their names."""
-    survey = local.survey if address is None else ray.survey
+    survey = local.survey if cluster is None else ray.survey
     reports: dict[str, list[Report]] = {}
     lost: dict[str, str] = {}
-    for answer in survey(asks, Settings(address)):
+    for answer in survey(asks, Settings(cluster)):
         told = reports.setdefault(answer.node, [])
         if answer.report is None:
             lost[answer.node] = answer.why

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environment, sweep
-from harness.cli import words
+from harness.cli import address, words
 from harness.executors import inline, ray
-from harness.executors.settings import OnStart, Settings
+from harness.executors.settings import OnStart, Settings, Site
 from harness.registry import ConfigurationError, DeviceError, Mistake, Registry
 from harness.sweep import Planned, Sweep, match
 from harness.trial import Record, Trial
@@ -20,13 +20,13 @@ class Executor:
     """A way to run trials."""
 
     run: Callable[[Sequence[Trial], Settings, OnStart], Iterator[Record]]
-    devices: Callable[[Settings], tuple[str, ...]]
+    look: Callable[[Settings], Site]
     parallel: bool  # trials that are not timed share a node
 
 
 EXECUTORS: Mapping[str, Executor] = {
-    "ray": Executor(ray.run, ray.devices, parallel=True),
-    "inline": Executor(inline.run, lambda _: environment.devices(), parallel=False),
+    "ray": Executor(ray.run, ray.look, parallel=True),
+    "inline": Executor(inline.run, lambda _: Site(environment.devices()), parallel=False),
 }
 
 
@@ -51,6 +51,11 @@ class Options:
     as_json: bool
     ray_output: bool
 
+    @property
+    def cluster(self) -> str | None:
+        """Return the address of the cluster to run on; None: this machine."""
+        return address.cluster(self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -64,6 +69,7 @@ class Plan:
     folder: Path
     executor: Executor
     settings: Settings
+    site: Site
 
     @property
     def ids(self) -> frozenset[str]:
@@ -99,7 +105,8 @@ def made(options: Options) -> Plan:
     wanted = sweep.read(draft, registry, options.plugins)
     executor, settings = EXECUTORS[options.executor], _settings(options)
     try:
-        settled = sweep.settle(wanted, executor.devices(settings))
+        site = executor.look(settings)
+        settled = sweep.settle(wanted, site.devices)
     except DeviceError as error:  # which knows no file
         found = (draft.mistake(("axes", "device"), each.what) for each in error.mistakes)
         raise DeviceError(*found) from None
@@ -110,11 +117,11 @@ def made(options: Options) -> Plan:
         why = match.unmet(only, [each.trial for each in every])
         raise ConfigurationError(Mistake("--only", f"{what}: {why}" if why else what))
     folder = options.results / settled.name
-    return Plan(settled, registry, every, tuple(planned), again, folder, executor, settings)
+    return Plan(settled, registry, every, tuple(planned), again, folder, executor, settings, site)
 
 
 def _settings(options: Options) -> Settings:
-    return Settings(options.address, ray_output=options.ray_output)
+    return Settings(options.cluster, ray_output=options.ray_output)
 
 
 def _conditions(flag: str, text: str, keys: tuple[str, ...]) -> tuple[match.Condition, ...]:
@@ -155,7 +162,7 @@ def overview(plan: Plan) -> str:
 
 
 def command_line(options: Options) -> list[str]:
-    """Return the command that begins this sweep, without --resume and --rerun."""
+    """Return the command that begins this sweep: all but --resume, --rerun, and a dry run's."""
     given = [("--set", text) for text in options.sets]
     given += [("--only", options.only)] if options.only else []
     given += [("--address", options.address)] if options.address else []
@@ -165,4 +172,6 @@ def command_line(options: Options) -> list[str]:
     given += [("--results", str(options.results))] if str(options.results) != "results" else []
     given += [("--allow-failures", ",".join(options.allowed))] if options.allowed else []
     flags = ["--offline"] if options.offline else []
+    flags += ["--ray-output"] if options.ray_output else []
+    flags += ["--json"] if options.as_json else []
     return ["bptt", "sweep", options.preset, *(part for pair in given for part in pair), *flags]

@@ -128,10 +128,10 @@ def timed(plan: Plan, options: Options) -> Probes:
     if not trials or not options.probe_seconds:
         return remembered(plan, options)
     records = []
-    run = local.run if options.address is None else ray.run
+    run = local.run if options.cluster is None else ray.run
     deadline = time.monotonic() + options.probe_seconds
     # Both executors are generator functions; closing one ends the trials that are left.
-    running = cast(Generator[Record, None, None], run(trials, Settings(options.address)))
+    running = cast(Generator[Record, None, None], run(trials, Settings(options.cluster)))
     with closing(running):
         for record in running:
             records.append(record)
@@ -168,6 +168,6 @@ def _remember(plan: Plan, options: Options, probes: Probes) -> None:
 
 def _path(trials: Sequence[Trial], options: Options) -> Path:
     """Return where probes of these trials on this machine, or cluster, are kept."""
-    place = (platform.node(), version("torch"), options.address, *sorted(t.id for t in trials))
+    place = (platform.node(), version("torch"), options.cluster, *sorted(t.id for t in trials))
     name = hashlib.sha256(repr(place).encode()).hexdigest()[:16]
     return data.cache_folder() / FOLDER / f"{name}.json"

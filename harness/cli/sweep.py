@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from harness import data, launch
-from harness.cli import display, ending, exits, probes, words
+from harness.cli import address, display, ending, exits, probes, words
 from harness.cli import plan as plans
 from harness.cli.estimate import Outlook, expectations, forecast, lines, outlook, slots
 from harness.cli.fetch import announce
@@ -28,9 +28,8 @@ from harness.store import JOURNAL, Store, StoreError, write_expected, write_plan
 from harness.sweep import Planned, resolved
 from harness.trial import STATUSES
 
-AUTHENTICATION = "RAY_AUTH_MODE"  # Ray's: "token", or nothing
 OPEN = (
-    "{address} asks for no token: whoever reaches a port of that cluster can run commands as its "
+    "{address} asked for no token: whoever reaches a port of that cluster can run commands as its "
     "user; see `On a cluster` in the README"
 )
 PROFILER_LOG = "KINETO_LOG_LEVEL"  # of torch's profiler, which reads it when torch is imported
@@ -62,13 +61,14 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 )
 @click.option("--resume", is_flag=True, help="Go on where an earlier command stopped.")
 @click.option("--rerun", default="", metavar="EXPR", help='Run these again: "status=oom".')
+@address.option
 @click.option(
-    "--address",
-    envvar="RAY_ADDRESS",
-    show_envvar=True,
-    help="A Ray cluster; without it, a Ray on this machine.",
+    "--executor",
+    type=click.Choice(list(EXECUTORS)),
+    default="ray",
+    show_default=True,
+    help="inline: every trial in this process, for a debugger, not for figures.",
 )
-@click.option("--executor", type=click.Choice(list(EXECUTORS)), default="ray", show_default=True)
 @click.option("--plugin", "plugins", multiple=True, type=Path, help="A plugin file of your own.")
 @click.option("--name", help="Another name than the file's, so another results folder.")
 @click.option(
@@ -94,13 +94,14 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
     """Run a preset (quick, catalogue, lengths, paper) or a sweep file, and write its report."""
-    options = Options(**given)
+    options = _without_cluster(Options(**given), address.was_named(ctx))
     _refuse_to_lose(options)
     plan = plans.made(options)
+    if plan.site.open:
+        click.echo(OPEN.format(address=options.address), err=True)
     if options.dry_run:
         _show(plan, options)
         return
-    _warn_if_open(options)
     _refuse_to_mix(plan, options)
     _prepare_data(plan, options)
     ctx.exit(_run(plan, options))
@@ -147,6 +148,25 @@ def _next(missing: list[str], options: Options) -> str:
     return f"{packs}, which the sweep downloads first. {start}"
 
 
+def _without_cluster(options: Options, named: bool) -> Options:
+    """Return the options of a sweep in this process, in which no cluster has a part.
+
+    Raises:
+        ConfigurationError: the command line names one all the same.
+    """
+    if options.executor != "inline" or options.cluster is None:
+        return options
+    if named:
+        what = (
+            f"{options.address!r} is a cluster, and --executor inline runs every trial in this "
+            "process; leave one of the two out"
+        )
+        raise ConfigurationError(Mistake(address.FLAG, what))
+    said = f"{address.VARIABLE} is {options.address!r}, which --executor inline makes no use of"
+    click.echo(said, err=True)
+    return replace(options, address=None)
+
+
 def _refuse_to_lose(options: Options) -> None:
     """Raise where what is kept would be deleted: a Ray job's working directory ends with it."""
     if RAY_JOB not in os.environ or options.dry_run or options.results.is_absolute():
@@ -156,12 +176,6 @@ def _refuse_to_lose(options: Options) -> None:
         "give an absolute path on a disk that stays, or set BPTT_RESULTS to one"
     )
     raise ConfigurationError(Mistake("--results", what))
-
-
-def _warn_if_open(options: Options) -> None:
-    """Say what it means to use a cluster that asks for no token."""
-    if options.address and options.executor == "ray" and os.environ.get(AUTHENTICATION) != "token":
-        click.echo(OPEN.format(address=options.address), err=True)
 
 
 def _refuse_to_mix(plan: Plan, options: Options) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from harness.executors import landing
 from harness.executors.agent import Agent
 from harness.executors.cores import physical_cores
-from harness.executors.settings import NoSuchCluster, Setup, UnlikeNodes
+from harness.executors.settings import NoSuchCluster, Setup, UnlikeNodes, host_and_port
 
 INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
 ACCELERATOR_LABEL = "ray.io/accelerator-type"  # of a node
 ACCELERATOR_TYPE = "accelerator_type:"  # begins a resource's name
 KNOCK_SECONDS = 5.0  # for a connection across any network
+AUTHENTICATION = "RAY_AUTH_MODE"  # "token", which Ray sets by itself where it comes upon one
 VERSIONS_SECONDS = 30.0  # for all nodes to say what is installed; the rest is told as they land
 MISMATCH = "Version mismatch"  # how Ray begins when a driver's Python or Ray is not the cluster's
 QUIET: Mapping[str, Any] = {
@@ -108,6 +110,10 @@ class Cluster:
     def devices(self) -> list[str]:
         """Return the kinds of device that the nodes claim."""
         return ["cpu", *sorted({offer.accelerator for offer in self.offers()} - {""})]
+
+    def open(self) -> bool:
+        """Return whether this cluster let us in without a token."""
+        return not self._local and os.environ.get(AUTHENTICATION, "").lower() != "token"
 
     def ship(self, archive: bytes) -> None:
         """Have agents be made from a parcel, on nodes that may have nothing of the harness.
@@ -216,9 +222,9 @@ def _value(reference: Reference) -> Mapping[str, str] | None:
 
 def _knock(address: str) -> None:
     """Raise an OSError if nothing listens: Ray would try for a minute, then end the process."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "/" not in host:  # not "auto", which Ray looks up by itself
-        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
+    head = host_and_port(address)
+    if head is not None:  # not "auto", which Ray looks up by itself
+        socket.create_connection(head, KNOCK_SECONDS).close()
 
 
 def _answer(reference: Reference) -> Mapping[str, Any] | Lost:

@@ -78,7 +78,8 @@ def _run(
         setup.settings.address, str(Path(setup.temporary) / "ray"), setup.settings.ray_output
     )
     try:
-        channel.send({"event": "ready", "devices": cluster.devices()})
+        site = {"devices": cluster.devices(), "open": cluster.open()}
+        channel.send({"event": "ready", **site})
         if setup.parcel:
             cluster.ship(Path(setup.parcel).read_bytes())
         if setup.asks:

@@ -30,6 +30,7 @@ from harness.executors.settings import (
     OnStart,
     Settings,
     Setup,
+    Site,
     UnlikeNodes,
     ignore,
 )
@@ -162,13 +163,13 @@ class Driver:
             return ExecutorError(why)
         if REFUSED in self.last_words():
             return NoSuchCluster(
-                f"the Ray cluster at {self._settings.address!r} (--address) wants a token, or "
+                f"the Ray cluster at {self._settings.address!r} wants a token, or "
                 "another one: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file that "
                 "its head was started with"
             )
         return NoSuchCluster(
-            f"no Ray cluster answers at {self._settings.address!r} (--address): {why}; give its "
-            "head's HOST:PORT, or leave --address out to run on this machine"
+            f"no Ray cluster answers at {self._settings.address!r}: {why}; give its head's "
+            "HOST:PORT as --address, or --address local to run on this machine"
         )
 
 
@@ -214,18 +215,18 @@ def run(
                 yield outcome.loss(trial, "Ray's head was lost", node, losses[index])
 
 
-def devices(settings: Settings) -> tuple[str, ...]:
-    """Return the kinds of device that the cluster, or this machine, has.
+def look(settings: Settings) -> Site:
+    """Return what the cluster, or this machine, has to offer.
 
     Raises:
         NoSuchCluster: nothing answers at the address.
     """
     if settings.address is None:
-        return ("cpu", "cuda") if _machine_has_cuda() else ("cpu",)
+        return Site(("cpu", "cuda") if _machine_has_cuda() else ("cpu",))
     with Driver(settings) as driver:
         for event in driver.events([]):
             if event["event"] == "ready":
-                return tuple(event["devices"])
+                return Site(tuple(event["devices"]), event["open"])
     raise AssertionError("events() raises where there is no ready")
 
 

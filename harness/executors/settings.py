@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from harness.trial import Trial
 
 OnStart = Callable[[Trial, str], None]  # told the trial, and the node, as it begins
+ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s\[\]:/]+)):([0-9]{1,5})")  # HOST:PORT
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class Settings:
     def module(self) -> str:
         """Return the module that a fork server imports; it calls its `prepare` before any trial."""
         return self.target.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What was found where trials will run."""
+
+    devices: tuple[str, ...]  # their kinds
+    open: bool = False  # a cluster that let this command in without a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,14 @@ class NodesLost(ExecutorError):
 
 class UnlikeNodes(ExecutorError):
     """A node's Python, torch or Ray is not that of the machine that launched the sweep."""
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Return the two of HOST:PORT, an IPv6 host without its brackets; None of anything else."""
+    found = ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found[3]) <= LAST_PORT:
+        return None
+    return found[1] or found[2], int(found[3])
 
 
 def ignore(trial: Trial, node: str) -> None:

@@ -12,7 +12,7 @@ from trials import trial
 
 from harness.executors import ray
 from harness.executors.local import ask_of
-from harness.executors.settings import Settings
+from harness.executors.settings import Settings, Site
 from harness.executors.share import soonest
 from harness.trial import Choice, Implementation
 
@@ -24,7 +24,7 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on both sides, or 127.0
 
 @dataclass(frozen=True)
 class Sweep:
-    devices: tuple
+    site: Site
     trials: list
     records: list
     answers: list
@@ -81,7 +81,7 @@ def sweep():
         settings = Settings(address=hosts.stdout.readline().strip(), target="faults:as_told")
         asks = [ask_of(trial("describe_done", hidden_size=n), settings.target) for n in range(2)]
         answers = list(ray.survey(asks, settings))
-        kinds = ray.devices(settings)
+        site = ray.look(settings)
         mixed = list(ray.run(*mixed_sweep(settings)))
         trials = [
             trial("sleep", measurement=kind, sequence_length=250, hidden_size=size, block=block)
@@ -96,14 +96,18 @@ def sweep():
             if len(records) == 5:
                 hosts.stdin.write("remove\n")
                 hosts.stdin.flush()
-        yield Sweep(kinds, trials, records, answers, mixed)
+        yield Sweep(site, trials, records, answers, mixed)
     finally:
         patch.undo()
         hosts.communicate(timeout=30)
 
 
 def test_the_cluster_tells_its_kinds_of_device(sweep):
-    assert sweep.devices == ("cpu", "cuda:A100", "cuda:H100")
+    assert sweep.site.devices == ("cpu", "cuda:A100", "cuda:H100")
+
+
+def test_a_cluster_without_a_token_is_known_to_be_open(sweep):
+    assert sweep.site.open
 
 
 def test_a_survey_asks_every_node_everything_in_order(sweep):

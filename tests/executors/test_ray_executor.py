@@ -207,7 +207,7 @@ def test_an_address_where_nothing_answers_is_refused_in_a_sentence():
 
 
 def test_this_machine_has_a_processor():
-    assert ray.devices(SETTINGS)[0] == "cpu"
+    assert ray.look(SETTINGS).devices[0] == "cpu"
 
 
 def test_no_trial_needs_no_ray():
