@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness import data, launch
-from harness.cli import address, display, ending, exits, probes, words
+from harness.cli import address, dry_run, ending, exits, live, probes
 from harness.cli import plan as plans
-from harness.cli.estimate import Outlook, expectations, forecast, lines, outlook, slots
+from harness.cli.display import Display
+from harness.cli.estimate import expectations, forecast, slots
 from harness.cli.fetch import announce
 from harness.cli.plan import EXECUTORS, Options, Plan
 from harness.cli.report import MADE_BY, SWEEP
+from harness.cli.tally import Tally
 from harness.forecast.progress import Progress
 from harness.registry import ConfigurationError, Mistake
 from harness.store import JOURNAL, Store, StoreError, write_expected, write_planned
@@ -100,52 +101,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parse
     if plan.site.open:
         click.echo(OPEN.format(address=options.address), err=True)
     if options.dry_run:
-        _show(plan, options)
+        dry_run.shown(plan, options)
         return
     _refuse_to_mix(plan, options)
     _prepare_data(plan, options)
     ctx.exit(_run(plan, options))
-
-
-def _show(plan: Plan, options: Options) -> None:
-    """Say what would run and what it would take."""
-    if not options.as_json:
-        click.echo(plans.overview(plan))
-        if options.probe_seconds:
-            seconds = words.duration(options.probe_seconds)
-            click.echo(f"timing short trials, for at most about {seconds}", err=True)
-    found = outlook(plan, probes.timed(plan, options))
-    missing = data.missing(plan.packs)
-    if options.as_json:
-        click.echo(json.dumps({**_outlook_event(plan, found), "missing_packs": missing}))
-        return
-    for line in lines(found):
-        click.echo(line)
-    click.echo(f"nothing was kept in {plan.folder}. {_next(missing, options)}")
-
-
-def _outlook_event(plan: Plan, found: Outlook) -> dict[str, object]:
-    trials = {each.trial.id: str(each.trial) for each in plan.planned}
-    expected = {name: asdict(one) for name, one in found.expected.items()}
-    estimates = [
-        {**asdict(one), "largest": None if one.largest is None else one.largest.id}
-        for one in found.estimates
-    ]
-    plain = {"seconds": found.seconds, "spread": found.spread, "basis": found.basis}
-    event = {"sweep": plan.sweep.name, **plain, "implementations": estimates}
-    return {**event, "trials": trials, "expected": expected}
-
-
-def _next(missing: list[str], options: Options) -> str:
-    """Return how to go on after a dry run, which some data packs may have to come before."""
-    start = f"start with: {shlex.join(plans.command_line(options))}"
-    if not missing:
-        return start
-    packs = f"missing data: {', '.join(missing)}"
-    if options.offline:
-        fetch = shlex.join(["bptt", "fetch", *missing])
-        return f"{packs}, and --offline downloads none, so first: {fetch}\n{start}"
-    return f"{packs}, which the sweep downloads first. {start}"
 
 
 def _without_cluster(options: Options, named: bool) -> Options:
@@ -213,12 +173,12 @@ def _run(plan: Plan, options: Options) -> int:
         left = launch.pending(plan.planned, kept)
         progress, seconds = _foretell(plan, options, left)
         before = len(plan.planned) - len(left)
-        tally = display.Tally(plan.sweep.name, len(plan.planned), before, progress)
+        tally = Tally(plan.sweep.name, len(plan.planned), before, progress)
         if not options.as_json:
             already = f"; {tally.before:,} are done already" if tally.before else ""
             click.echo(f"{plans.overview(plan)}{already}\nrecords  {plan.folder / JOURNAL}")
         try:
-            shown = display.chosen(tally, options.as_json, options.ray_output)
+            shown = live.chosen(tally, options.as_json, options.ray_output)
             _watch(plan, kept, shown, seconds)
         except KeyboardInterrupt:
             again = shlex.join([*plans.command_line(options), "--resume"])
@@ -241,7 +201,7 @@ def _foretell(
     return Progress(model, trials, slots(plan), time.monotonic), seconds
 
 
-def _watch(plan: Plan, kept: Store, shown: display.Display, seconds: Mapping[str, float]) -> None:
+def _watch(plan: Plan, kept: Store, shown: Display, seconds: Mapping[str, float]) -> None:
     """Run the trials and show them."""
 
     def execute(trials: launch.Trials) -> launch.Records:
@@ -255,7 +215,7 @@ def _watch(plan: Plan, kept: Store, shown: display.Display, seconds: Mapping[str
 
 
 @contextmanager
-def _interruptible(shown: display.Display) -> Iterator[None]:
+def _interruptible(shown: Display) -> Iterator[None]:
     """Say at once that an interrupt was heard; SIGTERM, from a CI or a batch system, is one too."""
 
     def interrupt(number: int, frame: object) -> None:

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from harness.cli import display, words
+from harness.cli.live import HINT, LiveDisplay, chosen
+from harness.cli.tally import Tally, eta
 from harness.forecast.model import Forecast
 from harness.forecast.progress import Progress, Remaining
 from harness.trial import Choice, Implementation, Record, Trial
@@ -36,9 +38,9 @@ def trial_of(block: int = 0, measurement: str = "speed") -> Trial:
     )
 
 
-def tally() -> display.Tally:
+def tally() -> Tally:
     """Return the tally of 12 trials, 3 of them done, about which nothing is known."""
-    return display.Tally("tiny", 12, 3, Progress(Forecast({}), [], 1, time.monotonic))
+    return Tally("tiny", 12, 3, Progress(Forecast({}), [], 1, time.monotonic))
 
 
 SPEED = Record(trial_of(), "done", values={"sample_seconds": [0.04, 0.0412, None, 0.05]})
@@ -110,7 +112,7 @@ def test_counts_come_in_the_order_of_the_statuses() -> None:
     ids=["known", "hardly known", "over", "over, hardly known"],
 )
 def test_an_eta_says_how_sure_it_is(left: Remaining, text: str) -> None:
-    assert display.eta(left) == text
+    assert eta(left) == text
 
 
 def test_without_a_terminal_a_trial_is_one_line() -> None:
@@ -134,16 +136,16 @@ def test_json_lines_hold_the_whole_record() -> None:
     assert Record.from_json(event["record"]) == OOM
 
 
-def live(width: int = 160) -> tuple[display.LiveDisplay, io.StringIO]:
+def live(width: int = 160) -> tuple[LiveDisplay, io.StringIO]:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, color_system=None)
-    return display.LiveDisplay(tally(), console), screen
+    return LiveDisplay(tally(), console), screen
 
 
 def drawn(screen: io.StringIO) -> list[str]:
     """Return the lines that were drawn last."""
     text = screen.getvalue()
-    frame = text[text.rindex("tiny ") : text.rindex(display.HINT)]
+    frame = text[text.rindex("tiny ") : text.rindex(HINT)]
     return [line.strip() for line in frame.splitlines()]
 
 
@@ -217,7 +219,7 @@ def test_a_line_of_a_node_never_wraps_and_the_last_line_is_short(width: int) -> 
     lines = screen.getvalue()[screen.getvalue().rindex("tiny ") :].splitlines()
     assert lines[1].startswith("node-1  ccc")
     assert "0 trials" in lines[1]
-    assert lines[2].startswith(display.HINT)
+    assert lines[2].startswith(HINT)
     assert len(lines[2].split("\x1b")[0].rstrip()) + 2 < width
 
 
@@ -225,5 +227,5 @@ def test_what_others_print_to_a_terminal_leaves_no_bar_to_tear(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
-    assert isinstance(display.chosen(tally(), False, shared=False), display.LiveDisplay)
-    assert isinstance(display.chosen(tally(), False, shared=True), display.PlainDisplay)
+    assert isinstance(chosen(tally(), False, shared=False), LiveDisplay)
+    assert isinstance(chosen(tally(), False, shared=True), display.PlainDisplay)
