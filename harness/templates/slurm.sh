@@ -1,16 +1,24 @@
 #!/bin/bash
-# A sweep on the nodes of a Slurm job:  sbatch NAME.sh SWEEP [OPTION...]
-# Ctrl-C and `scancel` lose nothing:    sbatch NAME.sh SWEEP --resume
+# A sweep on the nodes of a Slurm job:        sbatch NAME.sh SWEEP [OPTION...]
+# Its time limit and `scancel` lose nothing:  sbatch NAME.sh SWEEP --resume
 #
 # Every node needs the same Python, torch and Ray, and the dependencies; code, plugin files and
 # data packs are sent to them. Only the first node needs `bptt`.
-#SBATCH --job-name=bptt
+#SBATCH --job-name=NAME
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
 #SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time=04:00:00
 #SBATCH --signal=B:TERM@120
+#SBATCH --no-kill
 #SBATCH --output=%x-%j.log
+#SBATCH --open-mode=append
+# What else your site may ask for; Slurm reads such a line once it begins with one # less:
+##SBATCH --account=ACCOUNT
+##SBATCH --partition=PARTITION
+##SBATCH --gpus-per-node=1
+# shellcheck disable=SC2016,SC2046,SC2329  # srun's bash expands and calls; process ids are words
 set -euo pipefail
 
 # source "$HOME/bptt-bench/.venv/bin/activate"
@@ -29,12 +37,25 @@ export RAY_health_check_period_ms=1000         # a node that is cut off is notic
 export RAY_health_check_timeout_ms=2000
 export RAY_health_check_failure_threshold=3
 
-ray_node() {
-    exec ray start --block --num-cpus="$SLURM_CPUS_ON_NODE" "$@"
+export folder="/tmp/ray-$SLURM_JOB_ID"         # Ray's on every node: the path of a socket is short
+ray_node() { # until it is told to end; then nothing of it is left on the node
+    rm -rf "$folder" && mkdir -m 700 "$folder" || exit
+    trap 'kill "$ray"' TERM
+    ray start --block --num-cpus="$(nproc)" "$@" &
+    ray=$!
+    wait "$ray"
+    wait "$ray" # the signal ended the first
+    rm -rf "$folder"
 }
 export -f ray_node
 on() { # HOSTS COUNT COMMAND...: one task on each; takes the place of a subshell
-    exec srun --overlap --export=ALL --nodelist="$1" --nodes="$2" --ntasks="$2" "${@:3}"
+    # All cores of a node, bound to none, as each trial is bound; one node's end is its own.
+    exec srun --overlap --cpu-bind=none --no-kill --wait=0 --kill-on-bad-exit=0 --export=ALL \
+        --nodelist="$1" --nodes="$2" --ntasks="$2" "${@:3}"
+}
+end_ray() { # not by killing srun, which would kill at once what it started
+    scancel --signal=TERM "$SLURM_JOB_ID" || kill $(jobs -p) 2>/dev/null || true
+    wait
 }
 
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
@@ -42,10 +63,9 @@ head=${hosts[0]}
 read -r address _ < <(on "$head" 1 hostname --ip-address)
 address=$address:$port
 
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-# shellcheck disable=SC2016  # the inner bash expands them
+trap end_ray EXIT
 on "$head" 1 bash -c 'ray_node "$@"' ray --head --node-ip-address="${address%:*}" --port="$port" \
-    --include-dashboard=false --temp-dir="/tmp/ray-$SLURM_JOB_ID" &
+    --include-dashboard=false --temp-dir="$folder" &
 up=
 for _ in {1..60}; do
     if ray health-check --address="$address" >/dev/null 2>&1; then up=yes && break; fi
@@ -54,7 +74,6 @@ done
 [ -n "$up" ] || { echo "no Ray at $address after a minute: see above" >&2; exit 1; }
 if [ "${#hosts[@]}" -gt 1 ]; then
     rest=$(IFS=, && echo "${hosts[*]:1}")
-    # shellcheck disable=SC2016
     on "$rest" $((${#hosts[@]} - 1)) bash -c 'ray_node "$@"' ray --address="$address" &
 fi
 python - "$address" "${#hosts[@]}" <<'PYTHON'
@@ -71,7 +90,8 @@ ray.shutdown()
 PYTHON
 
 # The time limit's warning stops the sweep as Ctrl-C does; it needs the script to be waiting.
-bptt sweep --address "$address" "$@" &
+# A job that Slurm puts back into the queue goes on.
+bptt sweep --address "$address" ${SLURM_RESTART_COUNT:+--resume} "$@" &
 sweep=$!
 trap 'kill -TERM "$sweep" 2>/dev/null || true' TERM INT
 code=0

@@ -18,21 +18,32 @@ FAKES = {  # in place of Slurm, Ray and the sweep; each writes down how it was c
     "scontrol": 'echo "scontrol $*" >> calls; printf "n1\\nn2\\nn3\\n"',
     "srun": """
         where=; while [[ $1 == --* ]]; do [[ $1 == --nodelist=* ]] && where=${1#*=}; shift; done
-        export SLURM_CPUS_ON_NODE=4 ON=$where
+        export ON=$where folder=$folder-$where
+        [[ $1 == hostname ]] || echo $$ >> steps
         exec "$@" """,
+    "scancel": """
+        echo "scancel $*" >> calls
+        kill $(cat steps)""",
+    "nproc": "echo 4",
     "hostname": 'echo "192.0.2.1 192.0.2.9"',
     "ray": """
         echo "ray on ${ON:-batch}: $* mode=$RAY_AUTH_MODE token=${#RAY_AUTH_TOKEN}" >> calls
         [[ $1 == health-check ]] && exit 0
+        echo "$folder $(stat -c %a "$folder")" >> folders
         trap 'echo "end of ray on $ON" >> calls; exit' TERM
         while :; do sleep 0.05; done""",
-    "python": 'echo "python $*" >> calls; cat > check.py',
+    "python": """
+        echo "python $*" >> calls; cat > check.py
+        until grep -qs n2,n3 folders; do sleep 0.02; done""",  # as it waits for nodes to join
     "bptt": """
         echo "bptt $*" >> calls
         trap 'echo "bptt was told to stop" >> calls; exit 130' TERM
         [[ $* == *--resume* ]] && exit 3
         touch runs; while :; do sleep 0.05; done""",
 }
+
+
+JOB = f"test-{os.getpid()}"  # which names a folder of this machine
 
 
 @pytest.fixture
@@ -47,12 +58,12 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "night.sh"
 
 
-def begin(job: Path, *arguments: str) -> subprocess.Popen[str]:
+def begin(job: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(job.parent / "bin"), os.environ["PATH"]])
-    slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-3]", "PATH": path}
+    slurm = {"SLURM_JOB_ID": JOB, "SLURM_JOB_NODELIST": "n[1-3]", "PATH": path}
     return subprocess.Popen(
         ["bash", job, *arguments],
-        env={**os.environ, **slurm},
+        env={**os.environ, **slurm, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -93,11 +104,26 @@ def test_the_warning_before_the_time_limit_reaches_the_sweep_and_then_ray_ends(j
     assert "bptt was told to stop" in calls(job)
     ended = {line for line in calls(job) if line.startswith("end of ray")}
     assert ended == {"end of ray on n1", "end of ray on n2,n3"}
+    assert f"scancel --signal=TERM {JOB}" in calls(job)
+
+
+def test_what_ray_writes_on_a_node_is_ours_alone_and_gone_afterwards(job: Path) -> None:
+    begin(job, "mine.toml", "--resume").communicate(timeout=60)
+    made = dict(line.split() for line in (job.parent / "folders").read_text().splitlines())
+    assert made == {f"/tmp/ray-{JOB}-n1": "700", f"/tmp/ray-{JOB}-n2,n3": "700"}
+    assert [folder for folder in made if Path(folder).exists()] == []
+
+
+def test_a_slurm_job_that_is_started_again_resumes(job: Path) -> None:
+    begin(job, "mine.toml", SLURM_RESTART_COUNT="1").communicate(timeout=60)
+    assert "bptt sweep --address 192.0.2.1:6379 --resume mine.toml" in calls(job)
 
 
 def test_the_slurm_job_asks_for_that_warning_and_for_whole_nodes(job: Path) -> None:
     asked = re.findall(r"^#SBATCH (.*)$", job.read_text(), re.MULTILINE)
-    assert {"--signal=B:TERM@120", "--exclusive", "--ntasks-per-node=1"} <= set(asked)
+    wanted = {"--job-name=night", "--signal=B:TERM@120", "--exclusive", "--mem=0"}
+    assert wanted | {"--ntasks-per-node=1", "--no-kill"} <= set(asked)
+    assert "##SBATCH --gpus-per-node=1\n" in job.read_text()
 
 
 def kuberay(name: str) -> dict:
