@@ -88,16 +88,23 @@ class GradientsProtocol:
     """A gradients trial is one comparison with the oracle, and for a stochastic method many."""
 
     draws: int = 32  # of an unbiased method: its noise is then known within about a quarter
+    lyapunov_exponents: int | None = None  # at most as many as there are; None: the largest alone
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProtocol:
-    """How long a training trial goes on, and how often it is scored."""
+    """How long a training trial goes on, and how often it is scored.
+
+    It ends after the sequence with which the first of its budgets is used up.
+    """
 
     sequences: int = 200
     evaluations: int = 10
     evaluation_sequences: int = 128  # side by side; the score's own error falls as 1/√n
     evaluation_batches: int = 2  # of a stateful task one after the other, the state carried on
+    budget_updates: int | None = None  # None: no such budget, here and below
+    budget_seconds: float | None = None  # of training alone: scoring costs nothing
+    budget_flops: float | None = None  # by the method's own formula
 
 
 @dataclass(frozen=True, slots=True)

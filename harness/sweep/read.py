@@ -112,6 +112,7 @@ def _tried(
 
 
 def _protocols(form: Form) -> Mapping[str, Mapping[str, int | float]]:
+    """Return every measurement's settings; what is not asked for is no part of a trial's id."""
     given = {
         "speed": form.measure.speed,
         "memory": form.measure.memory,
@@ -119,4 +120,8 @@ def _protocols(form: Form) -> Mapping[str, Mapping[str, int | float]]:
         "training": form.measure.training,
         "capacity": form.measure.capacity,
     }
-    return {name: asdict(PROTOCOLS[name](**settings)) for name, settings in given.items()}
+    every = {name: asdict(PROTOCOLS[name](**settings)) for name, settings in given.items()}
+    return {
+        name: {key: value for key, value in protocol.items() if value is not None}
+        for name, protocol in every.items()
+    }

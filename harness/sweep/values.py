@@ -132,7 +132,9 @@ def protocol(name: str) -> BeforeValidator:
 
 def _out_of_range(setting: Parameter, given: Any) -> Iterator[str]:  # Any: a number of its type
     """Yield why a setting of the right type cannot be: no sequences, seconds below 0."""
-    if setting.annotation == "int" and given < 1:
+    if setting.annotation.startswith("int") and given < 1:
         yield f"{given!r} is not a whole number above 0"
     elif not given >= 0:  # TOML's nan is not either
         yield f"{given!r} is not 0 or more"
+    elif setting.name.startswith("budget") and given == 0:
+        yield f"{given!r} is a budget for nothing"

@@ -1,8 +1,9 @@
 """A measurement's settings are refused where no trial could run by them."""
 
 import pytest
-from sweeps import SMALL, mistakes_of
+from sweeps import SMALL, mistakes_of, sweep_of, trials_of
 
+from harness.sweep import resolved
 from harness.trial import PROTOCOLS
 
 SETTINGS = [
@@ -10,7 +11,7 @@ SETTINGS = [
     for measurement, protocol in PROTOCOLS.items()
     for setting, kind in protocol.__annotations__.items()
 ]
-COUNTS = [one[:2] for one in SETTINGS if one[2] == "int"]
+COUNTS = [one[:2] for one in SETTINGS if one[2].startswith("int")]
 NUMBERS = [one[:2] for one in SETTINGS if one[2] == "float"]
 
 
@@ -41,3 +42,28 @@ def test_seconds_may_be_0_but_not_less(measurement: str, setting: str) -> None:
 def test_seconds_that_are_no_number_are_refused() -> None:
     (told,) = told_of("speed", "min_seconds", "nan")
     assert told.endswith("measure.speed.min_seconds: nan is not 0 or more")
+
+
+@pytest.mark.parametrize("setting", ["budget_seconds", "budget_flops"])
+def test_a_budget_of_nothing_is_refused(setting: str) -> None:
+    (told,) = told_of("training", setting, "0.0")
+    assert told.endswith(f"measure.training.{setting}: 0.0 is a budget for nothing")
+    assert told_of("training", setting, "0.5") == []
+
+
+BUDGET = f"{SMALL}[measure.training]\nbudget_seconds = 2\n"
+
+
+def test_what_is_not_asked_for_is_no_part_of_a_trial() -> None:
+    protocols = sweep_of(SMALL).protocols
+    assert "budget_seconds" not in protocols["training"]
+    assert "lyapunov_exponents" not in protocols["gradients"]
+    asked = sweep_of(BUDGET)
+    assert asked.protocols["training"]["budget_seconds"] == 2.0
+    assert sweep_of(resolved(asked)).protocols == asked.protocols
+
+
+def test_a_budget_makes_other_trainings_and_no_other_trials() -> None:
+    plain, budget = ({each.trial.id: each.trial for each in trials_of(t)} for t in (SMALL, BUDGET))
+    kinds = {(plain | budget)[one].measurement for one in plain.keys() ^ budget.keys()}
+    assert kinds == {"training"}
