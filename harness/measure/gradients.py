@@ -5,8 +5,9 @@ agrees, tolerance, exact_norm, relative_error, cosine, norm_ratio, groups, defin
 scatter (of an unbiased method: draws, bias_squared, noise_to_signal, agrees), truncation_bias (the
 oracle's own, on the baseline's record: lags, relative_error, cosine of the gradient cut after so
 many lags),
-applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, verdict, rule, lyapunov
-(the largest exponent, in nats a step; null if not finite).
+applied, dtype_relative_error, reach, lag_profile, horizon_90, horizon_99, half_life, verdict, rule,
+lyapunov (the largest exponent, in nats a step; null if not finite), lyapunov_spectrum (as many
+exponents as were asked for, the largest first; null: none were).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 from harness import oracle
 from harness.contract import Batch, Gradient, GradientMethod, Gradients
 from harness.drive import add
-from harness.measure.lyapunov import lyapunov
+from harness.measure.lyapunov import lyapunov, spectrum
 from harness.measure.scatter import scatter
 from harness.rig import Rig
 from harness.trial import GradientsProtocol
@@ -38,6 +39,7 @@ EXPLODING = 1e3  # times the gradient at lag 0
 
 def measure(rig: Rig) -> dict[str, Any]:
     """Return the comparison with the oracle and the oracle's own lag profile."""
+    asked = GradientsProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     double = rig.in_float64()
     batch = double.batch()
     exact = oracle.exact_gradient(double.model, batch)
@@ -50,7 +52,8 @@ def measure(rig: Rig) -> dict[str, Any]:
     claim = method.claim(length, rig.model.cell)
     definition = definition_error(double, batch, bare) if claim == "biased" else None
     error = whole["relative_error"] if claim == "exact" else definition
-    scattered = drawn(double.without_clips(), batch, exact) if claim == "unbiased" else None
+    unbiased = claim == "unbiased"
+    scattered = drawn(double.without_clips(), batch, exact, asked.draws) if unbiased else None
     return {
         "claim": claim,
         "agrees": scattered["agrees"] if scattered else agreement(rig, error, own_error),
@@ -71,6 +74,8 @@ def measure(rig: Rig) -> dict[str, Any]:
         "reach": length - 1 if claim == "exact" else reach(method, length),
         **lag_profile(oracle.lag_norms(double.model, batch)),
         "lyapunov": lyapunov(double.model, batch, rig.generator("tangent")),
+        "lyapunov_spectrum": asked.lyapunov_exponents
+        and spectrum(double.model, batch, rig.generator("tangent"), asked.lyapunov_exponents),
     }
 
 
@@ -89,11 +94,10 @@ def agreement(rig: Rig, error: float | None, own_error: float | None) -> bool | 
     return error <= TOLERANCE
 
 
-def drawn(rig: Rig, batch: Batch, exact: Gradient) -> dict[str, Any]:
+def drawn(rig: Rig, batch: Batch, exact: Gradient, count: int) -> dict[str, Any]:
     """Return how a stochastic method's draws scatter about the exact gradient."""
-    protocol = GradientsProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     names = list(exact.params)
-    draws = [method_gradient(rig, batch, draw)[0].params for draw in range(protocol.draws)]
+    draws = [method_gradient(rig, batch, draw)[0].params for draw in range(count)]
     rows = torch.stack([_flat({name: grads[name] for name in names}) for grads in draws])
     return scatter(rows, _flat(exact.params))
 
@@ -192,6 +196,7 @@ def lag_profile(norms: Tensor) -> dict[str, Any]:
         },
         "horizon_90": horizon(median, 0.1),
         "horizon_99": horizon(median, 0.01),
+        "half_life": half_life(median),
         "verdict": verdict,
         "rule": rule,
     }
@@ -204,6 +209,12 @@ def horizon(profile: np.ndarray[Any, np.dtype[np.float64]], left: float) -> int 
         return None
     beyond = total - np.cumsum(profile)  # after lags 0..k
     return int(np.argmax(beyond <= left * total)) + 1
+
+
+def half_life(profile: np.ndarray[Any, np.dtype[np.float64]]) -> int | None:
+    """Return the lags after which dL/ds is first half of what it is at the loss; null: never."""
+    halved = np.flatnonzero(profile <= profile[0] / 2)
+    return int(halved[0]) if profile[0] > 0 and len(halved) else None
 
 
 def judge(profile: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[str, str]:

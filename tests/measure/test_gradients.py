@@ -7,7 +7,15 @@ import pytest
 import torch
 from rigs import rig_of
 
-from harness.measure.gradients import agreement, compare, horizon, judge, lag_profile, measure
+from harness.measure.gradients import (
+    agreement,
+    compare,
+    half_life,
+    horizon,
+    judge,
+    lag_profile,
+    measure,
+)
 from harness.trial import Choice
 
 
@@ -78,6 +86,27 @@ def test_the_profile_of_a_geometric_decay_has_its_closed_form_horizon() -> None:
     # what is left after k lags is 0.9^k of the whole: 0.9^22 < 0.1 < 0.9^21
     assert horizon(profile, 0.1) == 22
     assert horizon(profile, 0.01) == 44
+
+
+@pytest.mark.parametrize(("decay", "lags"), [(0.9, 7), (0.5, 1), (0.99, 69), (1.0, None)])
+def test_the_half_life_of_a_geometric_decay_is_ln_2_over_its_rate(
+    decay: float, lags: int | None
+) -> None:
+    assert half_life(decay ** np.arange(200)) == lags  # ⌈ln 2 / −ln 0.9⌉ = ⌈6.58⌉
+
+
+def test_what_rises_first_is_halved_when_it_is_half_of_what_it_was_at_the_loss() -> None:
+    assert half_life(np.array([1.0, 3.0, 1.0, 0.4])) == 3
+    assert half_life(np.zeros(3)) is None
+
+
+def test_the_spectrum_is_measured_only_where_it_is_asked_for() -> None:
+    assert measure(rig_of("gradients"))["lyapunov_spectrum"] is None
+    values = measure(rig_of("gradients", protocol={"lyapunov_exponents": 99}))
+    found = values["lyapunov_spectrum"]["median"]
+    assert len(found) == 2 * 8  # an LSTM's h and c
+    assert found == sorted(found, reverse=True)
+    assert found[0] == pytest.approx(values["lyapunov"]["median"], rel=1e-9)  # rounding
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The largest Lyapunov exponent, where it is known: of linear maps, and beside a product of J."""
+"""Lyapunov exponents, where they are known: of linear maps, and beside products of Jacobians."""
 
 import math
 
@@ -8,8 +8,8 @@ from problems import CELLS, Probe, batch_of, model_of
 from rigs import REGISTRY, rig_of
 from torch import Tensor
 
-from harness.contract import Cell, State
-from harness.measure.lyapunov import growths, lyapunov
+from harness.contract import Batch, Cell, State
+from harness.measure.lyapunov import growths, lyapunov, spectrum
 from harness.model import Model
 from harness.trial import Choice
 
@@ -52,24 +52,76 @@ def test_of_a_rotation_nothing_grows_in_any_direction() -> None:
     assert exponent(linear(weight)) == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
-def test_of_a_cell_it_is_what_the_product_of_its_jacobians_grows_by(cell: str) -> None:
-    model, batch = model_of(cell), batch_of(12, batch_size=1)
-    grown = growths(model, batch, torch.Generator().manual_seed(0))[:, 0]
-    state, product, width = model.initial_state(1), torch.eye(5 * model.cell.parts).double(), 5
+def jacobians(model: Model, batch: Batch) -> list[Tensor]:
+    """Return Jₜ, (S, S), of every step of one sequence, by autograd."""
+    state, found = model.initial_state(1), []
     for x in batch.inputs:
 
         def step(flat: Tensor, x: Tensor = x) -> Tensor:
-            return torch.cat(model.advance(x, flat.split(width, 1)), 1)
+            return torch.cat(model.advance(x, flat.split(5, 1)), 1)
 
         flat = torch.cat(state, 1)
-        jacobian = torch.autograd.functional.jacobian(step, flat)[0, :, 0, :]
-        product, state = jacobian @ product, step(flat).detach().split(width, 1)
+        found.append(torch.autograd.functional.jacobian(step, flat)[0, :, 0, :])
+        state = step(flat).detach().split(5, 1)
+    return found
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_of_a_cell_it_is_what_the_product_of_its_jacobians_grows_by(cell: str) -> None:
+    model, batch = model_of(cell), batch_of(12, batch_size=1)
+    grown = growths(model, batch, torch.Generator().manual_seed(0))[:, 0, 0]
+    product = torch.eye(5 * model.cell.parts).double()
+    for jacobian in jacobians(model, batch):
+        product = jacobian @ product
     first = torch.Generator().manual_seed(0)
-    drawn = [torch.randn(1, width, generator=first).double() for _ in range(model.cell.parts)]
+    drawn = [torch.randn(1, 5, generator=first).double() for _ in range(model.cell.parts)]
     start = torch.cat(drawn, 1)[0]
     want = (product @ start).norm() / start.norm()
     assert float(grown.sum().exp()) == pytest.approx(float(want), rel=1e-6)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_all_exponents_together_are_the_log_of_the_determinant_at_every_step(cell: str) -> None:
+    model, batch = model_of(cell), batch_of(12, batch_size=1)
+    size = 5 * model.cell.parts
+    every, but_one = (
+        growths(model, batch, torch.Generator().manual_seed(0), count).sum(1)[:, 0]
+        for count in (size, size - 1)
+    )
+    want = torch.stack([torch.linalg.slogdet(one).logabsdet for one in jacobians(model, batch)])
+    # ill-conditioned steps of the LSTM lose some digits of float64's 16
+    torch.testing.assert_close(every, want, rtol=0, atol=1e-8)
+    assert (but_one - want).abs().min() > 1e-2
+
+
+def exponents(model: Model, count: int) -> list[float | None]:
+    found = spectrum(model, batch_of(LENGTH), torch.Generator().manual_seed(0), count)
+    return found["median"]
+
+
+def test_of_a_linear_map_they_are_the_logs_of_its_eigenvalues() -> None:
+    eigenvalues = [1.2, -0.6, 0.3, 0.1]
+    basis = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(3)))[0]
+    model = linear(basis @ torch.diag(torch.tensor(eigenvalues)) @ basis.T)
+    want = [math.log(abs(one)) for one in eigenvalues]
+    # a share (1/2)^30 of the next direction is left after the steps that are not counted
+    assert exponents(model, 4) == pytest.approx(want, abs=1e-6)
+    assert exponents(model, 2) == pytest.approx(want[:2], abs=1e-6)
+    assert exponents(model, 99) == exponents(model, 4)  # there are no more
+
+
+def test_of_one_unit_it_is_the_mean_log_of_its_derivative() -> None:
+    model, batch = model_of("elman", hidden_size=1), batch_of(LENGTH)
+    with torch.no_grad():
+        hidden, _ = model.roll(batch.inputs, model.initial_state(2))  # (T, B, 1)
+        weight = dict(model.cell.named_parameters())["rnn.weight_hh_l0"]
+        grown = (weight * (1 - hidden.square())).abs().log()[LENGTH // 4 :, :, 0].mean(0)
+    assert exponent(model) == pytest.approx(float(grown.mean()), rel=1e-12)  # B = 2
+
+
+def test_a_direction_that_is_lost_has_no_exponent_and_the_others_keep_theirs() -> None:
+    found = exponents(linear(torch.diag(torch.tensor([1.5, 0.0]))), 2)
+    assert found == [pytest.approx(math.log(1.5)), None]
 
 
 def test_a_state_that_leaves_the_numbers_has_no_exponent() -> None:
