@@ -1,4 +1,4 @@
-"""What clips did while a model trained: how often they changed a gradient."""
+"""What clips did while a model trained: how often they changed a gradient, and by how much."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from harness.contract import Batch, Clip, Gradients, State
 from harness.drive import filled
 from harness.model import Model
 
+QUARTILES = {"lower": 0.25, "median": 0.5, "upper": 0.75}
 ROUNDING = 1e-5  # of a gradient's norm; torch's norm clip itself adds 1e-6
 
 
 class Counted(Clip):
-    """A clip, with how often it was applied to anything and how often it changed that."""
+    """A clip, with how often it was applied to anything, how often it changed that, and what left.
+
+    `ratios` are the norms after over the norms before.
+    """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
         self.uses_hidden = clip.uses_hidden
         self.applied: list[Tensor] = []
         self.changed: list[Tensor] = []
+        self.ratios: list[Tensor] = []
 
     def meet(self, model: Model, window: Batch) -> None:
         """Pass the window on to the clip."""
@@ -48,6 +53,7 @@ class Counted(Clip):
         change = get_total_norm([a - b for a, b in zip(after, before, strict=True)])
         self.applied.append(size != 0)
         self.changed.append((change > ROUNDING * size) | ~size.isfinite())
+        self.ratios.append(get_total_norm(after) / size)
 
 
 def clipped_fraction(clips: Sequence[Counted]) -> float | None:
@@ -61,3 +67,19 @@ def clipped_fraction(clips: Sequence[Counted]) -> float | None:
     changed = [mark for clip in clips for mark in clip.changed]
     total = torch.stack(applied).sum()
     return float((torch.stack(applied) & torch.stack(changed)).sum() / total.clamp(min=1))
+
+
+def clipped_norm_ratio(clips: Sequence[Counted]) -> dict[str, float] | None:
+    """Return the norm after a cut over that before, where a clip cut: median and quartiles.
+
+    null: nothing was cut, or nothing that has a finite norm.
+    """
+    ratios = [ratio for clip in clips for ratio in clip.ratios]
+    changed = [mark for clip in clips for mark in clip.changed]
+    if not ratios:
+        return None
+    cut = torch.stack(ratios).double()
+    cut = cut[torch.stack(changed) & cut.isfinite()]
+    if not len(cut):
+        return None
+    return {name: float(cut.quantile(share)) for name, share in QUARTILES.items()}
