@@ -89,7 +89,8 @@ class Forecast:
         demand, mine = self._demands[trial.id], series(trial)
         plain = replace(demand, flops=demand.plain_flops, depth=2 * trial.sequence_length)
         own = self._rates.seconds(mine, demand)
-        return passes.seconds(trial, own, self._rates.seconds((PLAIN, *mine[1:]), plain))
+        step_by_step = self._rates.seconds((PLAIN, *mine[1:]), plain)
+        return passes.seconds(trial, own, step_by_step, demand.flops)
 
     def _line(self, probes: Sequence[Record]) -> tuple[float, float]:
         """Return overhead and factor, neither negative: truth = overhead + factor · inside."""

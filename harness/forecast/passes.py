@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from harness.trial import SpeedProtocol, TrainingProtocol, Trial
+from harness.trial import GradientsProtocol, SpeedProtocol, TrainingProtocol, Trial
 
 FORWARD_SHARE = 1 / 3  # of a sequence's work: a backward pass has two products for each one
 SPREAD = 0.02  # of a process's samples, typically; what is seen corrects it
@@ -16,19 +16,21 @@ LOOK_SECONDS = 0.03  # at what else runs, before and after
 MEMORY_SEQUENCES = 9.0  # three, traced event by event: three times as slow
 GRADIENT_SEQUENCES = 4.0  # the method bare, applied and in its dtype; the oracle and its lags
 LAG_STEPS = 20_000  # of adjoints, beyond which the lags of the gradient are not taken apart
+MOST_PARTS = 2  # tensors in a state: a direction each for so many times H numbers
+DIRECTION_SEQUENCES = 1.0  # full BPTT took 0.5 to 1.3 times as long (LSTM, H = 16 and 64)
 LAG_SHARE = 0.5  # of a sequence's two passes: the lags need the way back alone
 WIDER = 0.5  # a wider batch costs less than in proportion while overhead rules a step
 
 
-def seconds(trial: Trial, own: float, plain: float) -> float:
+def seconds(trial: Trial, own: float, plain: float, flops: float) -> float:
     """Return the trial's seconds once its process is there.
 
-    A sequence takes `own` by the trial's method, `plain` by full BPTT step by step.
+    A sequence takes `own` and `flops` by the trial's method, `plain` by full BPTT step by step.
     """
-    return _INSIDE[trial.measurement](trial, own, plain)
+    return _INSIDE[trial.measurement](trial, own, plain, flops)
 
 
-def _speed(trial: Trial, sequence: float, plain: float) -> float:
+def _speed(trial: Trial, sequence: float, plain: float, flops: float) -> float:
     protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     runs, least = protocol.warmup_sequences, protocol.warmup_seconds
     if trial.device != "cpu":
@@ -57,28 +59,43 @@ def _runs(protocol: SpeedProtocol, seconds: float) -> int:
     return max(1, math.ceil(protocol.min_sample_seconds / seconds))
 
 
-def _memory(trial: Trial, own: float, plain: float) -> float:
+def _memory(trial: Trial, own: float, plain: float, flops: float) -> float:
     return MEMORY_SEQUENCES * own
 
 
-def _gradients(trial: Trial, own: float, plain: float) -> float:
+def _gradients(trial: Trial, own: float, plain: float, flops: float) -> float:
     length = trial.sequence_length
     lags = length / 4 if length * length / 2 <= LAG_STEPS else 0.0  # T²/2 steps at 2T a sequence
-    return GRADIENT_SEQUENCES * (own + plain) + LAG_SHARE * lags * plain
+    asked = GradientsProtocol(**trial.protocol).lyapunov_exponents or 0  # type: ignore[arg-type]  # TOML's numbers
+    directions = min(asked, MOST_PARTS * trial.hidden_size)
+    spectrum = DIRECTION_SEQUENCES * directions * plain
+    return GRADIENT_SEQUENCES * (own + plain) + LAG_SHARE * lags * plain + spectrum
 
 
-def _training(trial: Trial, own: float, plain: float) -> float:
+def _training(trial: Trial, own: float, plain: float, flops: float) -> float:
     protocol = TrainingProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     wider = math.pow(max(1.0, protocol.evaluation_sequences / trial.batch_size), WIDER)
     scored = (protocol.evaluations + 1) * protocol.evaluation_batches * wider * FORWARD_SHARE
-    return protocol.sequences * own + scored * plain
+    return _sequences(protocol, own, flops) * own + scored * plain
 
 
-def _capacity(trial: Trial, own: float, plain: float) -> float:
+def _sequences(protocol: TrainingProtocol, own: float, flops: float) -> float:
+    """Return how many sequences use up the first of the budgets."""
+    most = [float(protocol.sequences)]
+    if protocol.budget_updates is not None:
+        most.append(float(protocol.budget_updates))  # each makes one at least
+    if protocol.budget_seconds is not None:
+        most.append(protocol.budget_seconds / own)
+    if protocol.budget_flops is not None:
+        most.append(protocol.budget_flops / flops)
+    return max(1.0, min(most))
+
+
+def _capacity(trial: Trial, own: float, plain: float, flops: float) -> float:
     return float(trial.protocol["max_seconds"])  # at most
 
 
-_INSIDE: Mapping[str, Callable[[Trial, float, float], float]] = {
+_INSIDE: Mapping[str, Callable[[Trial, float, float, float], float]] = {
     "speed": _speed,
     "memory": _memory,
     "gradients": _gradients,

@@ -17,7 +17,7 @@ def sequence(length):
 def speed_probe(length):
     values = {"sample_seconds": [sequence(length), None, sequence(length) * 1.01]}
     of = trial(length=length, block=7)
-    return record(of, 0.2 + passes.seconds(of, sequence(length), 99.0), **values)
+    return record(of, 0.2 + passes.seconds(of, sequence(length), 99.0, 1e9), **values)
 
 
 def forecast(probes=(), kinds=("speed", "memory", "training", "gradients")):
@@ -38,9 +38,9 @@ def test_overhead_is_told_from_work_by_two_lengths():
     probes = [speed_probe(64), speed_probe(256)]
     for length in (64, 256):
         of = trial("memory", length=length, block=7)
-        probes.append(record(of, 1.5 + 2 * passes.seconds(of, sequence(length), 99.0)))
+        probes.append(record(of, 1.5 + 2 * passes.seconds(of, sequence(length), 99.0, 1e9)))
     got = forecast(probes).expected(trial("memory", length=4096)).seconds
-    want = 1.5 + 2 * passes.seconds(trial("memory", length=4096), sequence(4096), 99.0)
+    want = 1.5 + 2 * passes.seconds(trial("memory", length=4096), sequence(4096), 99.0, 1e9)
     assert got == pytest.approx(want, rel=0.15)
 
 

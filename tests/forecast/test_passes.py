@@ -10,7 +10,7 @@ from harness.trial import SpeedProtocol, TrainingProtocol
 
 
 def speed(sequence, **protocol):
-    return passes.seconds(trial(protocol=asdict(SpeedProtocol(**protocol))), sequence, 99.0)
+    return passes.seconds(trial(protocol=asdict(SpeedProtocol(**protocol))), sequence, 99.0, 1e9)
 
 
 def test_a_fast_sequence_takes_its_warm_up_and_its_least_time():
@@ -32,21 +32,50 @@ def test_no_protocol_is_exceeded_by_more_than_a_sample():
 @pytest.mark.parametrize("measurement", ["speed", "memory", "gradients", "training"])
 def test_every_measurement_takes_longer_where_sequences_do(measurement):
     of = trial(measurement)
-    assert passes.seconds(of, 1.0, 1.0) > 3 * passes.seconds(of, 0.1, 0.1) > 0
+    assert passes.seconds(of, 1.0, 1.0, 1e9) > 3 * passes.seconds(of, 0.1, 0.1, 1e9) > 0
 
 
 def test_training_is_so_many_sequences_and_evaluations_whose_speed_is_no_methods():
     few = trial("training", protocol=asdict(TrainingProtocol(sequences=100)))
     many = trial("training", protocol=asdict(TrainingProtocol(sequences=300)))
-    got = [passes.seconds(of, 0.01, 0.05) for of in (few, many)]
+    got = [passes.seconds(of, 0.01, 0.05, 1e9) for of in (few, many)]
     assert got[1] - got[0] == pytest.approx(2.0)
     assert got[0] > 1.0 + 11 * 2 * 0.05 / 3
-    assert passes.seconds(few, 0.01, 0.10) - 1.0 == pytest.approx(2 * (got[0] - 1.0))
+    assert passes.seconds(few, 0.01, 0.10, 1e9) - 1.0 == pytest.approx(2 * (got[0] - 1.0))
 
 
 def test_the_lags_of_a_gradient_are_taken_apart_only_where_that_is_not_too_long():
     took = [
-        passes.seconds(trial("gradients", length=length), 1.0, 1.0) for length in (100, 200, 201)
+        passes.seconds(trial("gradients", length=length), 1.0, 1.0, 1e9)
+        for length in (100, 200, 201)
     ]
     assert took[1] - took[0] == pytest.approx(passes.LAG_SHARE * 25)
     assert took[2] == 2 * passes.GRADIENT_SEQUENCES
+
+
+def test_a_spectrum_takes_a_sequence_for_every_direction_that_there_is():
+    none, few, all_ = (
+        passes.seconds(trial("gradients", protocol={"draws": 32, **more}), 0.01, 0.1, 1e9)
+        for more in ({}, {"lyapunov_exponents": 5}, {"lyapunov_exponents": 9999})
+    )
+    assert few - none == pytest.approx(5 * 0.1)
+    assert all_ - none == pytest.approx(64 * 0.1)  # H = 32, and two parts
+
+
+@pytest.mark.parametrize(
+    ("budget", "sequences"),
+    [
+        ({}, 1000),
+        ({"budget_updates": 30}, 30),  # at most, for a sequence makes one or more
+        ({"budget_seconds": 2.5}, 250),
+        ({"budget_flops": 7e10, "budget_seconds": 2.5}, 70),
+        ({"budget_seconds": 1e-9}, 1),
+    ],
+)
+def test_a_training_ends_with_the_first_of_its_budgets(budget, sequences):
+    none, some = (
+        trial("training", protocol=asdict(TrainingProtocol(sequences=n, **more)))
+        for n, more in ((1, {}), (1000, budget))
+    )
+    took = [passes.seconds(of, 0.01, 0.05, 1e9) for of in (none, some)]
+    assert took[1] - took[0] == pytest.approx(0.01 * (sequences - 1))
