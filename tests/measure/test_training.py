@@ -66,6 +66,34 @@ def test_a_tight_clip_clips_every_update_and_a_loose_one_none() -> None:
     assert loose["norm_after"] == loose["norm_before"]
 
 
+def test_the_size_of_a_cut_is_over_what_was_cut_alone() -> None:
+    values = measure(rig_of("training", clips=(Choice("norm", {"max_norm": 0.3}),), protocol=SHORT))
+    norms = zip(values["norm_before"], values["norm_after"], strict=True)
+    cut = [after / before for before, after in norms if after < 0.999 * before]
+    assert 0 < len(cut) < 20  # some are, and some are not
+    quartiles = torch.tensor(cut, dtype=torch.float64).quantile(
+        torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    )
+    # float32 norms
+    assert list(values["clipped_norm_ratio"].values()) == pytest.approx(
+        quartiles.tolist(), rel=1e-5
+    )
+
+
+def test_what_a_clip_of_hidden_gradients_leaves_is_told_by_the_step() -> None:
+    clips = (Choice("hidden", {"max_norm": 1e-9}),)
+    values = measure(rig_of("training", clips=clips, protocol=SHORT))
+    assert values["norm_after"] == values["norm_before"]  # the cut was made before
+    assert 0 < values["clipped_norm_ratio"]["median"] < 0.01
+
+
+def test_without_a_cut_there_is_no_size_of_it() -> None:
+    loose = (Choice("norm", {"max_norm": 1e6}),)
+    for clips in ((), loose):
+        values = measure(rig_of("training", clips=clips, protocol=SHORT))
+        assert values["clipped_norm_ratio"] is None
+
+
 def test_a_clip_of_hidden_gradients_is_counted_by_the_step() -> None:
     tight, loose = (
         measure(rig_of("training", clips=(Choice("hidden", {"max_norm": c}),), protocol=SHORT))
