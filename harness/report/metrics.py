@@ -6,23 +6,18 @@ the record's place in the sequence it was made from. `units.py` is the only writ
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from harness.report.kinds import kinds
 from harness.report.places import places
+from harness.report.readings import READERS, Row
 from harness.report.units import BYTES, COSINE, COUNT, FLOPS, PLAIN, RATIO, SECONDS, SHARE, Unit
-from harness.stats import median_interval
 from harness.trial import Record, Trial
-
-Values = Mapping[str, Any]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +150,7 @@ def _row(record: Record, results: str) -> Row:
     row |= {"results": results, "status": record.status, "reason": record.reason}
     row |= {"advice": record.advice, "implied_by": record.values.get("implied_by", "")}
     if record.values:
-        row |= _READERS[trial.measurement](record.values, trial)
+        row |= READERS[trial.measurement](record.values, trial)
     return row
 
 
@@ -182,118 +177,3 @@ def _identity(trial: Trial) -> Row:
         "optimizer": trial.optimizer,
         "learning_rate": trial.learning_rate,
     }
-
-
-def _speed(values: Values, trial: Trial) -> Row:
-    seconds = _median(values.get("sample_seconds"))
-    floor = _median(values.get("floor_seconds"))
-    phases = values.get("phase_seconds") or {}
-    return {
-        "seconds_per_sequence": seconds,
-        "seconds_per_step": seconds / (trial.sequence_length * trial.batch_size),
-        "seconds_per_update": seconds / (values.get("updates_per_sequence") or math.nan),
-        "updates_per_sequence": _float(values.get("updates_per_sequence")),
-        "first_seconds": _float(values.get("first_seconds")),
-        "floor_seconds": floor,
-        "floor_ratio": seconds / floor,
-        "samples": len(values.get("sample_seconds") or ()),
-        "noise": _noise(values.get("sample_seconds")),
-        "load_before": _float(values.get("load_before")),
-        "theory_flops": _theory(values, "flops"),
-        "theory_depth": _theory(values, "sequential_depth"),
-        "flags": "; ".join(values.get("flags") or ()),
-        "stop_reason": values.get("stop_reason"),
-        **{f"{name}_seconds": _float(phases.get(name)) for name in PHASES},
-    }
-
-
-def _memory(values: Values, trial: Trial) -> Row:
-    names = ["static_bytes", "batch_bytes", "kept_bytes", "peak_bytes", "resident_peak_bytes"]
-    names += ["kept_bytes_per_step", "peak_bytes_per_step", "reserved_peak_bytes"]
-    names += ["theory_static_bytes", "theory_kept_bytes_per_step"]
-    row = {name: _float(values.get(name)) for name in names}
-    kept, peak = _theory(values, "kept_bytes"), _float(values.get("theory_peak_bytes"))
-    if math.isnan(peak):  # a record of before it was kept
-        peak = row["static_bytes"] + row["batch_bytes"] + kept
-    flags = "; ".join(values.get("flags") or ())
-    return {**row, "theory_kept_bytes": kept, "theory_peak_bytes": peak, "flags": flags}
-
-
-def _capacity(values: Values, trial: Trial) -> Row:
-    names = ["longest_length", "predicted_length", "cap_bytes"]
-    row: Row = {name: _float(values.get(name)) for name in names}
-    return {**row, "stop_reason": values.get("bounded_by")}
-
-
-def _gradients(values: Values, trial: Trial) -> Row:
-    names = ["cosine", "relative_error", "norm_ratio", "dtype_relative_error"]
-    return {
-        **{name: _float(values.get(name)) for name in names},
-        "applied_cosine": _float((values.get("applied") or {}).get("cosine")),
-        "reach_steps": _float(values.get("reach")),
-        "horizon_90_steps": _float(values.get("horizon_90")),
-        "horizon_99_steps": _float(values.get("horizon_99")),
-        "lyapunov": _float((values.get("lyapunov") or {}).get("median")),
-        **{name: values.get(name) for name in ("claim", "agrees", "verdict", "rule")},
-    }
-
-
-def _training(values: Values, trial: Trial) -> Row:
-    plain = [
-        "final_score",
-        "trivial_score",
-        "solved_score",
-        "updates",
-        "nonfinite_updates",
-        "parameters",
-    ]
-    words = ["score_name", "score_better", "trivial_formula"]
-    seconds = values.get("seconds") or [math.nan]
-    sequences = (values.get("evaluated_at") or [0])[-1] or math.nan
-    return {
-        **{name: _float(values.get(name)) for name in plain},
-        **{name: values.get(name) for name in words},
-        "solved_at_sequence": _float(values.get("solved_at")),
-        "clipped_share": _float(values.get("clipped_fraction")),
-        "spike_max": _float(values.get("spike_max")),
-        "trained_lyapunov": _float((values.get("lyapunov") or {}).get("median")),
-        "updates_per_sequence": _float(values.get("updates")) / sequences,
-        "training_seconds": _float(seconds[-1]),
-    }
-
-
-PHASES = ("forward", "backward", "clip", "optimizer")
-_READERS: Mapping[str, Callable[[Values, Trial], Row]] = MappingProxyType(
-    {
-        "speed": _speed,
-        "memory": _memory,
-        "gradients": _gradients,
-        "training": _training,
-        "capacity": _capacity,
-    }
-)
-
-
-def _float(value: float | int | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _finite(samples: Sequence[float | int | None] | None) -> list[float]:
-    return [value for value in map(_float, samples or ()) if math.isfinite(value)]
-
-
-def _median(samples: Sequence[float | int | None] | None) -> float:
-    finite = _finite(samples)
-    return float(np.median(finite)) if finite else math.nan
-
-
-def _noise(samples: Sequence[float | int | None] | None) -> float:
-    finite = _finite(samples)
-    if len(finite) < 2:
-        return math.nan
-    interval = median_interval(finite)
-    return (interval.high - interval.low) / 2 / interval.estimate
-
-
-def _theory(values: Values, name: str) -> float:
-    return _float((values.get("theory") or {}).get(name))

@@ -16,7 +16,7 @@ from harness.report.figures import canvas, lines
 from harness.report.figures.canvas import Drawing
 from harness.report.figures.palette import INK, MUTED, SERIES
 from harness.report.figures.scene import Scene
-from harness.report.metrics import PHASES
+from harness.report.readings import PHASES
 from harness.report.sentences import listed
 from harness.report.tables import references
 from harness.report.units import SECONDS, SHARE, Unit
