@@ -20,6 +20,7 @@ from harness.cli.tally import Tally
 from harness.trial import Record, Trial
 
 BAR_LETTERS = 8  # where a terminal is narrow
+HEADS = ("node", "device", "runs now", "for", "trials", "scatter")
 # Below the rest, and short: a terminal writes "^C" after it, which must not begin another line.
 HINT = "Ctrl-C stops cleanly; again kills"
 
@@ -30,16 +31,28 @@ class Node:
 
     running: dict[str, tuple[Trial, float]] = field(default_factory=dict)  # by id: trial, since
     ended: int = 0
+    scatter: str = ""  # of the latest timing
+    doubt: str = ""  # what was wrong with that, the first of it
 
-    def row(self, name: str, now: float) -> tuple[Text, Text, Text, Text]:
-        """Return its name, what it has run for longest, for how long, and what it has behind it."""
-        trials = Text(words.plural(self.ended, "trial"), style="dim")
+    def end(self, record: Record) -> None:
+        """Count a trial that ended here; of a timing, note how far it may be trusted."""
+        self.ended += 1
+        if record.status == "done" and record.trial.measurement == "speed":
+            self.scatter = words.scatter(record)
+            self.doubt = next(iter(record.values.get("flags", ())), "")
+
+    def row(self, name: str, now: float) -> tuple[Text, ...]:
+        """Return what stands below HEADS; of several trials, the one that has run for longest."""
+        behind = Text(f"{self.ended:,}", style="dim")
+        scatter = Text(self.scatter, style="yellow" if self.doubt else "dim")
         if not self.running:
-            return Text(name, style="cyan"), Text("idle", style="dim"), Text(""), trials
+            idle = Text("idle", style="dim")
+            return Text(name, style="cyan"), Text(""), idle, Text(""), behind, scatter
         trial, since = min(self.running.values(), key=lambda each: each[1])
         others = f"  and {len(self.running) - 1} more" if len(self.running) > 1 else ""
         seconds = Text(words.duration(now - since), style="dim")
-        return Text(name, style="cyan"), Text(f"{trial}{others}"), seconds, trials
+        now_text = Text(f"{trial}{others}")
+        return Text(name, style="cyan"), Text(trial.device), now_text, seconds, behind, scatter
 
 
 class LiveDisplay(Display):
@@ -49,6 +62,7 @@ class LiveDisplay(Display):
         self.tally = tally
         self._nodes: defaultdict[str, Node] = defaultdict(Node)
         self._lock = threading.Lock()  # the screen is drawn by a thread of its own
+        self._doubtful = ""  # the node with a weak timing, the latest of them
         self._hint = HINT
         self._console = console
         self._live = Live(get_renderable=self._drawn, console=self._console, transient=True)
@@ -77,7 +91,9 @@ class LiveDisplay(Display):
         with self._lock:
             self._forget(record.trial)
             if record.node and record.attempts:  # else its node had no part in it
-                self._nodes[record.node].ended += 1
+                self._nodes[record.node].end(record)
+                if self._nodes[record.node].doubt:
+                    self._doubtful = record.node
         self.tally.kept(record)
         if record.status not in ("done", "skipped"):
             line = Text(f"{record.status:8}", style=words.COLOURS[record.status])
@@ -104,21 +120,27 @@ class LiveDisplay(Display):
         bar.add_row(name, progress, done, Text(found), tally.remaining())
         return Group(bar, self._lines(), Text(self._hint, style="dim"))
 
-    def _lines(self) -> Table | Text:
-        """Return a line a node; a word, before the first trial has begun."""
+    def _lines(self) -> Group | Table | Text:
+        """Return a line a node and what disturbs it; a word, before the first trial has begun."""
         with self._lock:
             now = time.monotonic()
-            rows = [node.row(name, now) for name, node in sorted(self._nodes.items())]
+            nodes = sorted(self._nodes.items())
+            rows = [node.row(name, now) for name, node in nodes]
+            doubt = self._nodes[self._doubtful].doubt if self._doubtful else ""
         if not rows:
             return Text("waiting for a node to be ready", style="dim")
         lines = Table.grid(padding=(0, 2), expand=True)
         lines.add_column(no_wrap=True)
+        lines.add_column(no_wrap=True)
         lines.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        lines.add_column(no_wrap=True, justify="right")
-        lines.add_column(no_wrap=True, justify="right")
+        for _ in range(3):
+            lines.add_column(no_wrap=True, justify="right")
+        lines.add_row(*HEADS, style="dim")
         for row in rows:
             lines.add_row(*row)
-        return lines
+        said = f"! {self._doubtful}: {doubt}" if doubt else ""
+        below = Text(said, style="yellow", no_wrap=True, overflow="ellipsis")
+        return Group(lines, below) if said else lines
 
 
 def chosen(tally: Tally, as_json: bool, shared: bool) -> Display:

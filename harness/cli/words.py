@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.report.units import BYTES, PLAIN, SECONDS, Unit
+from harness.report.units import BYTES, PLAIN, SECONDS, SHARE, Unit
 from harness.trial import STATUSES, Record
 
 COLOURS = {
@@ -43,6 +43,15 @@ def headline(record: Record) -> str:
             return f"cosine {_known(values['cosine'], PLAIN)}, {values['verdict']}"
         case _:
             return f"{_known(values['final_score'], PLAIN)} {values['score_name']}"
+
+
+def scatter(record: Record) -> str:
+    """Return "0.80 %": half the middle half of a timing's samples, over their median."""
+    samples = [sample for sample in record.values["sample_seconds"] if sample is not None]
+    if len(samples) < 2:
+        return ""
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return SHARE.text((high - low) / 2 / middle)
 
 
 def _known(value: int | float | None, unit: Unit) -> str:

@@ -154,9 +154,10 @@ def test_on_a_terminal_the_bar_counts_and_a_failure_stays() -> None:
     with shown:
         shown.started(SPEED.trial, "node-1")
         shown.kept(OOM)
-    bar, node = drawn(screen)
+    bar, heads, node = drawn(screen)
     assert re.search(r"^tiny .* 4/12  1 oom  0 s, ETA 0 s", bar)
-    assert node.startswith(f"node-1  {SPEED.trial}  ")
+    assert heads.split() == ["node", "device", "runs", "now", "for", "trials", "scatter"]
+    assert node.startswith(f"node-1  cpu     {SPEED.trial}  ")
     assert f"oom     {OOM.trial}  asked for 2 GiB" in screen.getvalue()
 
 
@@ -168,9 +169,26 @@ def test_a_node_has_one_line_with_what_runs_longest_there() -> None:
         shown.started(trial_of(3), "node-2")
         shown.kept(replace(SPEED, node="node-1"))
         shown.kept(replace(SPEED, trial=trial_of(3), node="node-2"))
-    _, first, second = drawn(screen)
-    assert re.fullmatch(rf"node-1  {trial_of(1)}  and 1 more +0 s  1 trial", first)
-    assert re.fullmatch(r"node-2  idle +1 trial", second)
+    _, _, first, second = drawn(screen)
+    assert re.fullmatch(rf"node-1  cpu     {trial_of(1)}  and 1 more +0 s +1 +6.1 %", first)
+    assert re.fullmatch(r"node-2 +idle +1 +6.1 %", second)
+
+
+@pytest.mark.parametrize("then_quiet", [False, True])
+def test_what_disturbed_a_timing_is_told_until_one_there_is_undisturbed(then_quiet: bool) -> None:
+    shown, screen = live()
+    quiet = replace(SPEED, node="node-1")
+    with shown:
+        shown.kept(replace(quiet, values={**SPEED.values, "flags": ["load: 9", "more"]}))
+        shown.kept(quiet if then_quiet else replace(OOM, node="node-1"))
+    told = [line for line in drawn(screen) if "load" in line]
+    assert told == ([] if then_quiet else ["! node-1: load: 9"])
+
+
+def test_the_scatter_of_a_timing_is_half_its_middle_half_over_its_median() -> None:
+    samples = {"sample_seconds": [1.0, 1.1, 1.2, 1.3, None, 9.0]}
+    assert words.scatter(replace(SPEED, values=samples)) == "8.3 %"  # (1.3 - 1.1) / 2 / 1.2
+    assert words.scatter(replace(SPEED, values={"sample_seconds": [1.0, None]})) == ""
 
 
 def test_before_the_first_trial_it_says_what_it_waits_for() -> None:
@@ -185,9 +203,9 @@ def test_a_trial_that_was_lost_with_a_node_runs_on_the_next_alone() -> None:
     with shown:
         shown.started(trial_of(), "node-1")
         shown.started(trial_of(), "node-2")
-    _, first, second = drawn(screen)
-    assert first.startswith("node-1  idle")
-    assert second.startswith(f"node-2  {trial_of()}")
+    _, _, first, second = drawn(screen)
+    assert re.match(r"node-1 +idle", first)
+    assert second.startswith(f"node-2  cpu     {trial_of()}")
 
 
 def test_an_interrupt_changes_the_last_line_at_once() -> None:
@@ -217,10 +235,9 @@ def test_a_line_of_a_node_never_wraps_and_the_last_line_is_short(width: int) -> 
     with shown:
         shown.started(replace(trial_of(), cell=Choice("c" * 300)), "node-1")
     lines = screen.getvalue()[screen.getvalue().rindex("tiny ") :].splitlines()
-    assert lines[1].startswith("node-1  ccc")
-    assert "0 trials" in lines[1]
-    assert lines[2].startswith(HINT)
-    assert len(lines[2].split("\x1b")[0].rstrip()) + 2 < width
+    assert lines[2].startswith("node-1  cpu     ccc")
+    assert lines[3].startswith(HINT)
+    assert len(lines[3].split("\x1b")[0].rstrip()) + 2 < width
 
 
 def test_what_others_print_to_a_terminal_leaves_no_bar_to_tear(
