@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 SOCKET, LOG = "socket", "log"  # in a fork server's folder: where it listens, what it printed
@@ -28,7 +28,7 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return plain(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Request:
@@ -57,7 +57,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Ask:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,14 @@ class Channel:
     def dispose(self) -> None:
         """Give the descriptor back, once no thread receives any more."""
         self._lines.close()
+
+
+def plain(message: Any) -> dict[str, Any]:
+    """Return the fields of a message, which hold plain data.
+
+    `dataclasses.asdict` copies all that is in them, which for a trial takes longer than its JSON.
+    """
+    return {each.name: getattr(message, each.name) for each in fields(message)}
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.executors.protocol import plain
 from harness.forecast.demand import levels
 from harness.trial import Trial
 
@@ -61,7 +62,7 @@ class Work:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return plain(self)
 
 
 @dataclass(frozen=True, slots=True)
