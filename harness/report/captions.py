@@ -47,6 +47,35 @@ def updates(known: pd.DataFrame, series: tuple[str, ...]) -> str:
     return f" {'; '.join(words)}, the others {usual} (update = {rules})."
 
 
+def stops(known: pd.DataFrame) -> str:
+    """Return who ended by which budget at the longest T; empty where it is one for all."""
+    longest = pairs.longest(known[known["stop_reason"].notna()])
+    names: dict[str, list[str]] = {}
+    for row in longest[["implementation", "stop_reason"]].drop_duplicates().itertuples():
+        names.setdefault(str(row.stop_reason), []).append(str(row.implementation))
+    if len(names) < 2:
+        return ""
+    said = "; ".join(f"{reason}: {listed(some)}" for reason, some in names.items())
+    return f" They did not all end by it, so they are not matched: {said}."
+
+
+def diverged(frame: pd.DataFrame) -> str:
+    """Return each implementation's share that diverged over all learning rates and blocks.
+
+    Empty where there is one learning rate: then the rows have it.
+    """
+    known = frame[(frame["measurement"] == "training") & (frame["replica"] == 0)]
+    known = known[known["status"].isin(["done", "nonfinite"])]
+    if known["learning_rate"].nunique() < 2:
+        return ""
+    said = []
+    for name in pairs.series_order(known):
+        mine = known[known["implementation"] == name]
+        share = stats.wilson(int((mine["status"] == "nonfinite").sum()), len(mine))
+        said.append(f"{name} {SHARE.interval(share.estimate, share.low, share.high)}")
+    return f" Over {known['learning_rate'].nunique()} learning rates: {listed(said)}."
+
+
 def learned(known: pd.DataFrame, series: tuple[str, ...]) -> str:
     """Return in words who ends better than the trivial predictor, and in how many trials."""
     scored = known[known["final_score"].notna() & known["trivial_score"].notna()]

@@ -19,6 +19,7 @@ from harness.report import (
     pairs,
     savings,
     scaling,
+    solved,
     tables,
     theory,
     tradeoff,
@@ -100,7 +101,8 @@ def _sections(
     behind |= {table.key: table for table in scaling.tables(rows)} if len(rows) else {}
     if len(rows):
         paid = tradeoff.table(tradeoff.points(rows), rows)
-        for table in (theory.table(rows), savings.table(rows), capacity.table(rows), paid):
+        more = (theory.table, savings.table, capacity.table, solved.table)
+        for table in (*(make(rows) for make in more), paid):
             behind[table.key] = table
     behind["answer"] = tables.answer_table(found, rows)
     behind["noise"], behind["copies"] = noise.weakest(rows), noise.bands(rows)
@@ -119,13 +121,14 @@ def _sections(
 
 SPEED = ("speed", "theory", "scaling", "crossings", "profile-time")
 MEMORY = ("memory", "capacity", "savings", "profile-memory")
+LEARNING = ("training", "solved")
 _OUTLINE: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("answer", "Which one should I use?", ("answer",), "Nothing was measured to compare."),
     ("speed", "How does time grow with the sequence?", SPEED, "No speed trial is done."),
     ("phases", "Where does the time go?", (), "No speed trial was split into phases."),
     ("memory", "What fits in memory?", MEMORY, "No memory trial is done."),
     ("stability", "Can the gradient be trusted?", ("gradients",), "No gradients trial is done."),
-    ("learning", "Which one still learns?", ("training",), "No training trial is done."),
+    ("learning", "Which one still learns?", LEARNING, "No training trial is done."),
     ("tradeoff", "What do I pay?", ("tradeoff",), "Time, memory and gradient are not all known."),
     ("noise", "Which numbers are weak?", ("noise", "copies"), "There is no time ratio to doubt."),
     ("failures", "What did not run, and what helps?", ("failures",), "Nothing: no trial failed."),

@@ -10,10 +10,11 @@ from harness import stats
 from harness.report import captions, pairs
 from harness.report.columns import Column, Row, Table, axes, is_missing, metric, ranged, word
 from harness.report.tables import agreement
-from harness.report.units import MISSING, RATIO, SECONDS, SHARE
+from harness.report.units import COUNT, MISSING, PLAIN, RATIO, SECONDS, SHARE
 
 DISAGREEMENT = 0.05  # theory and measurement further apart than this are flagged (MEASURING)
 KEYS = [*pairs.POINT, "implementation"]
+ENDS = ("", "_low", "_high")
 
 
 def tables(frame: pd.DataFrame) -> tuple[Table, ...]:
@@ -89,6 +90,8 @@ def gradients(frame: pd.DataFrame) -> Table:
     """Return every method's gradient against the float64 oracle."""
     names = ["cosine", "relative_error", "norm_ratio", "applied_cosine", "dtype_relative_error"]
     names += ["lyapunov", "reach_steps", "horizon_90_steps", "horizon_99_steps"]
+    names += ["half_life_steps", "positive_exponents", "lyapunov_exponents", "lyapunov_sum"]
+    names += [f"{name}{end}" for name in ("bias_squared", "noise_to_signal") for end in ENDS]
     data = _medians(frame, names)
     known = frame[frame["measurement"] == "gradients"]
     rows = [
@@ -102,41 +105,61 @@ def gradients(frame: pd.DataFrame) -> Table:
         word("claim"),
         Column("agrees with itself", _agrees_text, numeric=False),
         *(metric(name) for name in names[:7]),
+        *_where(data, "noise_to_signal", ranged("noise_to_signal", "noise² / norm²", PLAIN)),
+        *_where(data, "bias_squared", ranged("bias_squared", "bias² / norm²", PLAIN)),
+        *_where(data, "positive_exponents", Column("directions that grow", _growing_text)),
+        metric("half_life_steps"),
         word("verdict", "stability"),
     )
     note = (
         "Against full BPTT in float64 on frozen parameters. “Agrees” means that the method gives"
-        " what its own definition says: biased by design is no bug, disagreeing is."
+        " what its own definition says: biased by design is no bug, disagreeing is. The half-life:"
+        " so many steps back dL/dh is first half as long as at the loss."
     )
+    if data["noise_to_signal"].notna().any():
+        note += (
+            " Noise and bias of a random method: the variance of its draws and the square of their"
+            " mean's error, over the exact gradient's squared norm; 95 % intervals over draws."
+        )
+    if data["positive_exponents"].notna().any():
+        note += " Directions that grow: Lyapunov exponents above 0, of those measured."
     return _made("gradients", "Which gradient is right?", note, data, columns, frame)
 
 
 def training(frame: pd.DataFrame) -> Table:
     """Return final scores beside the trivial predictor's, and whether the task was solved."""
-    names = ["final_score", "trivial_score", "solved_score", "solved_at_sequence", "clipped_share"]
-    names += ["updates", "nonfinite_updates", "spike_max", "trained_lyapunov"]
-    names += ["training_seconds", "parameters"]
-    data = _diverged(frame).merge(_medians(frame, names), on=KEYS, how="left")
+    names = ["trivial_score", "solved_score", "clipped_share", "clipped_norm_ratio", "updates"]
+    names += ["nonfinite_updates", "spike_max", "spike_999", "trained_lyapunov"]
+    names += ["training_seconds", "training_flops", "parameters"]
+    final = _ranged(pairs.estimates(frame, "final_score"), "final_score")
+    data = _diverged(frame).merge(final, on=KEYS, how="left")
+    for beside in (_medians(frame, names), _stops(frame)):
+        data = data.merge(beside, on=KEYS, how="left")
     known = frame[(frame["measurement"] == "training") & frame["score_name"].notna()]
     words = known.drop_duplicates(KEYS)[[*KEYS, "score_name", "score_better", "trivial_formula"]]
     data = data.merge(words, on=KEYS, how="left")
     columns = (
         word("score_name", "score"),
-        metric("final_score"),
+        ranged("final_score", "final score", PLAIN),
         metric("trivial_score"),
         Column("learned", _learned_text, numeric=False),
+        *([word("stop_reason", "ended by")] if data["stop_reason"].nunique() > 1 else []),
         metric("clipped_share"),
+        metric("clipped_norm_ratio"),
         metric("updates"),
         ranged("diverged", "diverged", SHARE),
         metric("nonfinite_updates"),
         metric("spike_max"),
+        metric("spike_999"),
         metric("trained_lyapunov"),
         metric("training_seconds"),
     )
     note = (
-        "Medians over blocks, of the trainings that ended. Diverged: the share that did not, with"
-        " Wilson's interval, for numbers were no longer finite. The trivial predictor learns"
-        " nothing; its formula is in the CSV."
+        "Medians over blocks, of the trainings that ended. The score at the end has"
+        f" {captions.intervals(data, 'blocks')}. Diverged: the share that did not end, with"
+        f" Wilson's interval, for numbers were no longer finite.{captions.diverged(frame)} The"
+        " trivial predictor learns nothing; its formula is in the CSV."
+        f"{_ended(data)}"
     )
     return _made("training", "Which one still learns?", note, data, columns, frame)
 
@@ -174,6 +197,33 @@ def _diverged(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append({**named, "diverged": share.estimate, **ends})
     columns = [*KEYS, "diverged", "diverged_low", "diverged_high", "trainings"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _stops(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return by which budgets trainings ended, where records say so."""
+    known = frame[(frame["measurement"] == "training") & (frame["status"] == "done")]
+    rows = [
+        {**named, "stop_reason": " / ".join(sorted(set(group["stop_reason"])))}
+        for named, group in pairs.groups(known[known["stop_reason"].notna()], KEYS)
+    ]
+    return pd.DataFrame(rows, columns=[*KEYS, "stop_reason"])
+
+
+def _ended(data: pd.DataFrame) -> str:
+    """Return in words which budget ended them, where it is one for all."""
+    reasons = list(data["stop_reason"].dropna().unique())
+    return f" Each ended after {reasons[0]}." if len(reasons) == 1 else ""
+
+
+def _where(data: pd.DataFrame, key: str, column: Column) -> tuple[Column, ...]:
+    """Return the column where any row has the number."""
+    return (column,) if data[key].notna().any() else ()
+
+
+def _growing_text(row: Row) -> str:
+    """Return "3 of 64": how many of the exponents measured are above 0."""
+    growing, measured = row["positive_exponents"], row["lyapunov_exponents"]
+    return f"{COUNT.text(growing)} of {measured:,.0f}" if math.isfinite(growing) else MISSING
 
 
 def _ranged(table: pd.DataFrame, key: str) -> pd.DataFrame:

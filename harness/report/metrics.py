@@ -69,22 +69,39 @@ METRICS: tuple[Metric, ...] = (
     Metric("relative_error", "relative error", PLAIN, "lower"),
     Metric("norm_ratio", "gradient norm / exact norm", RATIO),
     Metric("applied_cosine", "cosine after clips", COSINE, "higher"),
+    Metric("bias_squared", "bias² / exact norm²", PLAIN, "lower"),  # of an unbiased method
+    Metric("bias_squared_low", "bias², low", PLAIN),
+    Metric("bias_squared_high", "bias², high", PLAIN),
+    Metric("noise_to_signal", "noise² / exact norm²", PLAIN, "lower"),
+    Metric("noise_to_signal_low", "noise², low", PLAIN),
+    Metric("noise_to_signal_high", "noise², high", PLAIN),
     Metric("dtype_relative_error", "error from dtype", PLAIN, "lower"),
     Metric("reach_steps", "reach", COUNT, "higher"),
     Metric("horizon_90_steps", "90 % horizon", COUNT),
     Metric("horizon_99_steps", "99 % horizon", COUNT),
+    Metric("half_life_steps", "half-life", COUNT),
     Metric("lyapunov", "Lyapunov exponent", PLAIN),  # the largest, in nats a step
+    Metric("positive_exponents", "directions that grow", COUNT),  # exponents above 0
+    Metric("lyapunov_exponents", "exponents measured", COUNT),
+    Metric("lyapunov_sum", "sum of the exponents", PLAIN),  # of all of them: mean ln |det J|
     Metric("trained_lyapunov", "Lyapunov exponent, trained", PLAIN),
     Metric("spike_max", "largest gradient / median", RATIO, "lower"),
+    Metric("spike_999", "99.9 % gradient / median", RATIO, "lower"),
     Metric("final_score", "final score", PLAIN),
     Metric("trivial_score", "trivial predictor", PLAIN),
     Metric("solved_score", "solved from", PLAIN),
     Metric("solved_at_sequence", "solved at sequence", COUNT, "lower"),
+    Metric("solved_at_update", "solved at update", COUNT, "lower"),
+    Metric("solved_after_seconds", "training time to solved", SECONDS, "lower"),
     Metric("clipped_share", "updates clipped", SHARE),
+    Metric("clipped_norm_ratio", "norm after / before the cut", RATIO),
     Metric("updates", "updates", COUNT),
     Metric("updates_per_sequence", "updates per sequence", COUNT),
     Metric("nonfinite_updates", "non-finite updates", COUNT, "lower"),
+    Metric("first_nonfinite_update", "first non-finite update", COUNT),
+    Metric("first_nonfinite_step", "first non-finite step", COUNT),  # t, of its sequence
     Metric("training_seconds", "training time, shared machine", SECONDS),
+    Metric("training_flops", "training work", FLOPS),  # by the method's own formula
     Metric("parameters", "parameters", COUNT),
 )
 BY_KEY: Mapping[str, Metric] = MappingProxyType({metric.key: metric for metric in METRICS})
@@ -98,7 +115,7 @@ IDENTITY = [
     "implied_by",  # of an oom that was not run: the trial that did run out of memory
     "measurement",
     "block",
-    "replica",  # above 0: the A/A copy, which is no sample of the baseline
+    "replica",  # above 0: the A/A copy, which is no series of its own
     "implementation",
     "gradient",
     "clips",
@@ -125,6 +142,7 @@ WORDS = [
     "score_name",
     "score_better",
     "trivial_formula",
+    "first_nonfinite_place",
     "flags",
     "stop_reason",
 ]

@@ -70,32 +70,60 @@ def _gradients(values: Values, trial: Trial) -> Row:
         "reach_steps": _float(values.get("reach")),
         "horizon_90_steps": _float(values.get("horizon_90")),
         "horizon_99_steps": _float(values.get("horizon_99")),
+        "half_life_steps": _float(values.get("half_life")),
         "lyapunov": _float((values.get("lyapunov") or {}).get("median")),
+        **_spectrum(values.get("lyapunov_spectrum")),
+        **_scatter(values.get("scatter")),
         **{name: values.get(name) for name in ("claim", "agrees", "verdict", "rule")},
     }
 
 
+def _spectrum(spectrum: Values | None) -> Row:
+    """Return how many exponents there are, how many are above 0, and their sum."""
+    if not spectrum:
+        return {}
+    exponents = [_float(one) for one in spectrum["median"]]
+    return {
+        "lyapunov_exponents": len(exponents),
+        "positive_exponents": sum(one > 0 for one in exponents),
+        "lyapunov_sum": sum(exponents),
+    }
+
+
+def _scatter(scatter: Values | None) -> Row:
+    """Return a stochastic method's bias and noise with the ends of their intervals."""
+    ends = {"": "estimate", "_low": "low", "_high": "high"}
+    found = {name: (scatter or {}).get(name) or {} for name in ("bias_squared", "noise_to_signal")}
+    return {
+        f"{name}{end}": _float(interval.get(key))
+        for name, interval in found.items()
+        for end, key in ends.items()
+    }
+
+
 def _training(values: Values, trial: Trial) -> Row:
-    plain = [
-        "final_score",
-        "trivial_score",
-        "solved_score",
-        "updates",
-        "nonfinite_updates",
-        "parameters",
-    ]
-    words = ["score_name", "score_better", "trivial_formula"]
+    plain = ["final_score", "trivial_score", "solved_score", "updates", "nonfinite_updates"]
+    plain += ["first_nonfinite_update", "first_nonfinite_step", "spike_max", "spike_999"]
+    plain += ["parameters"]
+    words = ["score_name", "score_better", "trivial_formula", "first_nonfinite_place"]
+    words += ["stop_reason"]
+    evaluated = values.get("evaluated_at") or [0]
     seconds = values.get("seconds") or [math.nan]
-    sequences = (values.get("evaluated_at") or [0])[-1] or math.nan
+    sequences = float(values.get("sequences") or evaluated[-1] or math.nan)
+    updates_per_sequence = _float(values.get("updates")) / sequences
+    solved = values.get("solved_at")
     return {
         **{name: _float(values.get(name)) for name in plain},
         **{name: values.get(name) for name in words},
-        "solved_at_sequence": _float(values.get("solved_at")),
+        "solved_at_sequence": _float(solved),
+        "solved_at_update": _float(solved) * updates_per_sequence,
+        "solved_after_seconds": math.nan if solved is None else seconds[evaluated.index(solved)],
         "clipped_share": _float(values.get("clipped_fraction")),
-        "spike_max": _float(values.get("spike_max")),
+        "clipped_norm_ratio": _float((values.get("clipped_norm_ratio") or {}).get("median")),
         "trained_lyapunov": _float((values.get("lyapunov") or {}).get("median")),
-        "updates_per_sequence": _float(values.get("updates")) / sequences,
+        "updates_per_sequence": updates_per_sequence,
         "training_seconds": _float(seconds[-1]),
+        "training_flops": sequences * _float(values.get("flops_per_sequence")),
     }
 
 

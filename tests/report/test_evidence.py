@@ -9,6 +9,9 @@ from harness.report.units import MISSING, RATIO, SHARE
 SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=2)
 
 
+WILSON_2_OF_8 = (0.0715, 0.5907)
+
+
 def shown(table, implementation, length=64):
     rows = table.shown()
     return rows[(rows["implementation"] == implementation) & (rows["T"] == str(length))].iloc[0]
@@ -83,6 +86,61 @@ def test_trainings_that_diverged_have_their_share_and_a_row_though_none_ended():
     never = shown(table, "full_bptt + norm(1.0)")
     assert never["diverged"] == SHARE.interval(1, 0.5101, 1)
     assert (never["final score"], never["learned"]) == (MISSING, MISSING)
+
+
+def trained(changes):
+    """Return the frame of trainings over six blocks, with changes by block."""
+    grid = replace(SMALL, blocks=6, measurements=("training",))
+    return metrics.frame(
+        [
+            replace(one, values={**one.values, **changes(one.trial)}, trial=one.trial)
+            for one in fake.records(grid)
+        ]
+    )
+
+
+def test_the_score_at_the_end_has_its_interval_over_seeds():
+    scores = [0.1, 0.3, 0.2, 0.4, 0.6, 0.5]
+    table = evidence.training(trained(lambda trial: {"final_score": scores[trial.block]}))
+    assert shown(table, "native")["final score"] == "0.350 [0.100, 0.600]"
+    assert "95 % intervals" in table.note
+
+
+def test_what_ended_a_training_is_a_column_only_where_it_differs():
+    alike = evidence.training(trained(lambda trial: {"stop_reason": "30 s"}))
+    assert "ended by" not in alike.shown()
+    assert "Each ended after 30 s." in alike.note
+
+    def apart(trial):
+        return {"stop_reason": "30 s" if trial.implementation.baseline else "200 sequences"}
+
+    table = evidence.training(trained(apart))
+    assert shown(table, "full_bptt")["ended by"] == "30 s"
+    assert shown(table, "native")["ended by"] == "200 sequences"
+    assert "Each ended" not in table.note
+
+
+def test_over_learning_rates_the_share_that_diverged_is_told_of_all_of_them():
+    records = []
+    for rate in (0.01, 0.1):
+        for one in fake.records(replace(SMALL, blocks=2, measurements=("training",))):
+            lost = rate == 0.1 and one.trial.implementation.baseline and one.trial.block == 0
+            of = replace(one.trial, learning_rate=rate)
+            records.append(replace(one, trial=of, status="nonfinite" if lost else "done"))
+    note = evidence.training(metrics.frame(records)).note
+    share = SHARE.interval(0.25, *WILSON_2_OF_8)
+    assert f"Over 2 learning rates: full_bptt {share}" in note  # one of 4, at two lengths
+    assert "learning rates" not in evidence.training(trained(lambda trial: {})).note
+
+
+def test_a_random_method_shows_its_noise_and_others_have_no_such_column():
+    plain = evidence.gradients(metrics.frame(fake.records(SMALL)))
+    assert "noise² / norm²" not in plain.shown()
+    interval = {"estimate": 4.0, "low": 3.0, "high": 5.0}
+    scatter = {"noise_to_signal": interval, "bias_squared": {**interval, "low": -1.0}}
+    table = evidence.gradients(changed("gradients", {"scatter": scatter}))
+    assert shown(table, "native")["noise² / norm²"] == "4.00 [3.00, 5.00]"
+    assert shown(table, "native")["bias² / norm²"] == "4.00 [-1.00, 5.00]"
 
 
 def test_a_gradient_that_disagrees_in_one_block_disagrees():

@@ -8,7 +8,7 @@ import pytest
 from harness.report import figures, metrics
 from harness.report.figures import canvas
 from harness.report.figures.palette import COLOURS, INK, MUTED, PAPER, SERIES, TINTS, styles
-from harness.report.units import BYTES, SECONDS
+from harness.report.units import BYTES, RATIO, SECONDS
 
 SMALL = fake.Grid(lengths=(32, 64), cells=("lstm",), tasks=("adding",), blocks=1)
 
@@ -229,3 +229,61 @@ def test_the_split_into_phases_names_the_settings_it_is_of():
     assert set(drawing.data["task"]) == {"adding"}
     assert "over lstm · adding: " in drawing.finding
     assert "Only lstm · adding, of 2 settings;" in drawing.caption
+
+
+SPECTRUM = {"median": [0.2, -0.1, -0.4], "lower": [0.1, -0.2, None], "upper": [0.3, 0.1, None]}
+
+
+def test_exponents_are_drawn_where_they_were_asked_for_and_one_that_is_missing_is_left_out():
+    records = [
+        replace(record, values={**record.values, "lyapunov_spectrum": SPECTRUM})
+        for record in fake.records(replace(SMALL, measurements=("gradients",)))
+    ]
+    drawing = draw(records)["lyapunov-spectrum"]
+    assert drawing.finding == "So many directions grow: 1 of 2 (lstm)."
+    assert list(drawing.data["median"]) == [0.2, -0.1]
+    assert set(drawing.data["sequence_length"]) == {64}
+
+
+def budgeted(budget, **values):
+    """Return trainings that had a budget; their seconds are longer from block to block."""
+    made = []
+    for record in fake.records(replace(SMALL, blocks=3, measurements=("training",))):
+        of = replace(record.trial, protocol={budget: 1.0})
+        seconds = [one * (1 + of.block) for one in record.values["seconds"]]
+        more = {"seconds": seconds, "sequences": 200, "stop_reason": "1 s", **values}
+        made.append(replace(record, trial=of, values={**record.values, **more}))
+    return made
+
+
+def test_the_score_stands_against_what_was_budgeted_at_the_middle_of_the_blocks():
+    drawn = draw(budgeted("budget_seconds"))
+    assert {key for key in drawn if key.startswith("score")} == {"score", "score-seconds"}
+    base = drawn["score-seconds"].data
+    base = base[base["implementation"] == "full_bptt"]
+    assert base["x"].max() == 2 * 0.1 * 200  # the second of three blocks
+    assert "matched" not in drawn["score-seconds"].caption
+    assert "score-flops" in draw(budgeted("budget_flops", flops_per_sequence=1e6))
+
+
+def test_trainings_that_ended_by_another_budget_are_told():
+    records = [
+        replace(one, values={**one.values, "stop_reason": "200 sequences"})
+        if one.trial.implementation.label == "native"
+        else one
+        for one in budgeted("budget_seconds")
+    ]
+    said = draw(records)["score-seconds"].caption
+    assert "so they are not matched" in said
+    assert "200 sequences: native" in said
+
+
+def test_a_figure_of_norms_says_what_a_cut_leaves():
+    ratio = {"clipped_norm_ratio": {"lower": 0.2, "median": 0.25, "upper": 0.3}}
+    records = [
+        replace(record, values={**record.values, **ratio})
+        for record in fake.records(replace(SMALL, measurements=("training",)))
+    ]
+    assert (
+        f"of updates to {RATIO.text(0.25)} of their norm" in draw(records)["gradient-norm"].finding
+    )

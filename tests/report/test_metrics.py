@@ -51,6 +51,59 @@ def test_theory_for_the_peak_is_static_and_batch_and_kept():
     assert row("memory", values)["theory_peak_bytes"] == 128
 
 
+TRAINED = {
+    "evaluated_at": [0, 10, 20],
+    "seconds": [0.0, 1.5, 3.25],
+    "sequences": 20,
+    "updates": 60,
+    "solved_at": 10,
+    "flops_per_sequence": 1e6,
+    "clipped_norm_ratio": {"lower": 0.1, "median": 0.25, "upper": 0.5},
+    "spike_999": 7.0,
+    "stop_reason": "60 updates",
+    "first_nonfinite_step": 4,
+    "first_nonfinite_place": "step 4 of the forward pass",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("solved_at_sequence", 10),
+        ("solved_at_update", 30),  # three a sequence
+        ("solved_after_seconds", 1.5),
+        ("training_flops", 2e7),
+        ("clipped_norm_ratio", 0.25),
+        ("spike_999", 7.0),
+        ("stop_reason", "60 updates"),
+        ("first_nonfinite_step", 4),
+        ("first_nonfinite_place", "step 4 of the forward pass"),
+    ],
+)
+def test_a_training_record_gives(key, value):
+    assert row("training", TRAINED)[key] == value
+
+
+def test_a_training_record_of_before_these_were_kept_is_still_read():
+    old = {name: TRAINED[name] for name in ("evaluated_at", "seconds", "updates", "solved_at")}
+    found = row("training", old)
+    assert (found["solved_at_update"], found["updates_per_sequence"]) == (30, 3)
+    assert math.isnan(found["training_flops"])
+    assert found["stop_reason"] is None
+
+
+def test_a_spectrum_is_counted_and_summed_and_noise_keeps_its_interval():
+    spectrum = {"median": [0.5, 0.125, -1.0], "lower": [0, 0, 0], "upper": [0, 0, 0]}
+    interval = {"estimate": 4.0, "low": 3.0, "high": 5.0}
+    scatter = {"draws": 32, "bias_squared": None, "noise_to_signal": interval, "agrees": True}
+    found = row("gradients", {"lyapunov_spectrum": spectrum, "scatter": scatter, "half_life": 3})
+    counted = ("lyapunov_exponents", "positive_exponents", "lyapunov_sum", "half_life_steps")
+    assert [found[name] for name in counted] == [3, 2, -0.375, 3]
+    ends = [found[f"noise_to_signal{end}"] for end in ("", "_low", "_high")]
+    assert ends == [4.0, 3.0, 5.0]
+    assert math.isnan(found["bias_squared"])
+
+
 def test_every_key_that_holds_a_time_or_bytes_says_so():
     units = {metrics.SECONDS: "seconds", metrics.BYTES: "bytes"}
     unnamed = [m.key for m in metrics.METRICS if m.unit in units and units[m.unit] not in m.key]

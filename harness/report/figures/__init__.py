@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.report.figures import (
+    budgets,
     canvas,
     learning,
     memory,
     phases,
+    spectrum,
     speed,
     stability,
     tradeoff,
@@ -32,8 +34,10 @@ def draw(frame: pd.DataFrame, records: Sequence[Record]) -> tuple[Drawing, ...]:
             *phases.draw(frame, on),
             *memory.draw(frame, on),
             *stability.draw(frame, records, on),
+            *spectrum.draw(frame, records, on),
             *truncation.draw(frame, records, on),
             *learning.draw(frame, records, on),
+            *budgets.draw(frame, records, on),
             *tradeoff.draw(frame, on),
         ]
     return tuple(drawing for drawing in made if drawing is not None)

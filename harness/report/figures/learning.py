@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -107,15 +108,22 @@ def _norms(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
     )
     if bounds:
         caption += " Dotted, the longest that it let through, where it cut anything."
-    shares = known[known["clips"] != ""].groupby("implementation")["clipped_share"].median()
-    metric = BY_KEY["clipped_share"]
-    seen = ", ".join(
-        f"{name} clips {metric.text(share)} of updates" for name, share in shares.items()
-    )
-    found = f"Over all trials: {seen}." if seen else "No implementation clips."
+    found = _cuts(known[known["clips"] != ""])
     title = "How long is the gradient while training, and what does the clip cut?"
     data = before.merge(after, on=CURVE, how="left", suffixes=("", "_after_clip"))
     return Drawing("gradient-norm", "stability", title, caption + on.remark(), found, figure, data)
+
+
+def _cuts(clipped: pd.DataFrame) -> str:
+    """Return in words how many updates each implementation clips, and what that leaves of them."""
+    share, ratio = BY_KEY["clipped_share"], BY_KEY["clipped_norm_ratio"]
+    seen = []
+    medians = clipped.groupby("implementation")[[share.key, ratio.key]].median()
+    for name, row in medians.iterrows():
+        left = row[ratio.key]
+        to = f" to {ratio.text(left)} of their norm" if math.isfinite(left) else ""
+        seen.append(f"{name} clips {share.text(row[share.key])} of updates{to}")
+    return f"Over all trials: {', '.join(seen)}." if seen else "No implementation clips."
 
 
 def _scale(ax: Axes, table: pd.DataFrame, others: list[float], label: str) -> None:

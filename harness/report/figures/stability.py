@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,22 +83,28 @@ def _inexact(table: pd.DataFrame, frame: pd.DataFrame, on: Scene) -> pd.DataFram
     return table.merge(errors.loc[errors["estimate"] > ROUNDING, keys], on=keys)
 
 
-def profiles(frame: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:
-    """Return the lag profile of one implementation a setting, at the longest length it ran.
+def of_the_model(known: pd.DataFrame) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    """Yield each setting's longest point, and which of its records tell what any would.
 
-    The baseline's if it has one: the profile belongs to the model, not to the method.
+    One implementation's, the baseline's if it has any: such numbers belong to the model.
     """
-    known = frame[(frame["measurement"] == "gradients") & (frame["status"] == "done")]
-    rows = []
     for named, group in pairs.groups(known, pairs.SETTING):
         longest = pairs.longest(group)
         ranked = longest.sort_values(["baseline", "implementation"], ascending=[False, True])
         mine = longest[longest["implementation"] == ranked["implementation"].iloc[0]]
-        for index in mine.index:
-            profile = records[int(index)].values.get("lag_profile") or {}
+        point = {**named, "sequence_length": int(longest["sequence_length"].iloc[0])}
+        yield point, [int(index) for index in mine.index]
+
+
+def profiles(frame: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:
+    """Return the lag profile of every setting, at the longest length it ran."""
+    known = frame[(frame["measurement"] == "gradients") & (frame["status"] == "done")]
+    rows = []
+    for point, indices in of_the_model(known):
+        for index in indices:
+            profile = records[index].values.get("lag_profile") or {}
             rows += [
-                {**named, "sequence_length": int(longest["sequence_length"].iloc[0])}
-                | {"lag": lag, "median": middle, "lower": low, "upper": high}
+                {**point, "lag": lag, "median": middle, "lower": low, "upper": high}
                 for lag, middle, low, high in zip(
                     *(profile.get(name) or () for name in ("lag", "median", "lower", "upper")),
                     strict=True,
