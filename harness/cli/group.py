@@ -7,6 +7,7 @@ import importlib
 import click
 
 from harness.cli import exits
+from harness.registry import meant
 
 COMMANDS = {  # name -> what its line in the help says; a command is imported when it is called
     "sweep": "Run a preset or a sweep file, and write its report.",
@@ -36,6 +37,17 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"harness.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of the first argument; a suggestion, if it is none."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            known = ", ".join(COMMANDS)
+            ctx.fail(
+                f"there is no command {args[0]!r}{meant(args[0], COMMANDS)} There are: {known}"
+            )
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
@@ -48,6 +60,11 @@ class Commands(click.Group):
         except exits.EXPECTED as error:
             click.echo(str(error), err=True)
             ctx.exit(exits.code_of(error))
+        except OSError as error:
+            if not (said := exits.of_a_file(error)):
+                raise
+            click.echo(said, err=True)
+            ctx.exit(exits.USAGE)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(exits.INTERRUPTED)

@@ -18,16 +18,26 @@ from harness.trial import STATUSES, Record
 @click.argument("trials", nargs=-1, metavar="[TRIAL]...")
 @click.option("--status", type=click.Choice(STATUSES), help="Every trial that ended so.")
 @click.option(
-    "--results", type=Path, default=Path("results"), show_default=True, help="Where to look."
+    "--results",
+    type=Path,
+    default=Path("results"),
+    envvar="BPTT_RESULTS",
+    show_default=True,
+    show_envvar=True,
+    help="Where to look.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON record a line.")
 def command(trials: tuple[str, ...], status: str | None, results: Path, as_json: bool) -> None:
     """Show trials by their ids, or the beginnings of them, or by how they ended."""
     if not trials and status is None:
         raise click.UsageError("name a trial by its id, or say --status failed")
+    folders = _folders(results)
+    if not folders:
+        what = f"{results} holds no results of a sweep; name the folder that it wrote them to"
+        raise ConfigurationError(Mistake("--results", what))
     found = [
         (folder, record)
-        for folder in _folders(results)
+        for folder in folders
         for record in _records(folder, all_kept=bool(trials))
         if (not trials or record.trial.id.startswith(trials)) and status in (None, record.status)
     ]

@@ -94,7 +94,10 @@ def _statuses(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:  # Any: as click parsed them, see Options
-    """Run a preset (quick, catalogue, lengths, paper) or a sweep file, and write its report."""
+    """Run a preset or a sweep file of your own, and write its report.
+
+    The presets are quick, which is run where none is named, catalogue, lengths and paper.
+    """
     options = _without_cluster(Options(**given), address.was_named(ctx))
     _refuse_to_lose(options)
     plan = plans.made(options)

@@ -141,6 +141,13 @@ def test_report_is_made_again_from_the_records_alone(results: Path, tmp_path: Pa
     assert "bptt sweep" in page.read_text()
 
 
+def test_a_report_that_cannot_be_written_names_the_place(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    refused = bptt("report", results / "tiny", "--into", tmp_path / "taken")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == f"{tmp_path / 'taken' / 'figures'}: Not a directory\n"
+
+
 def test_report_of_a_folder_without_records_is_a_mistake(tmp_path: Path) -> None:
     refused = bptt("report", tmp_path)
     assert refused.exit_code == 2
