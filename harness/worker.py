@@ -131,7 +131,7 @@ def _size(amount: float | int) -> str:
     """Return "1.3 GiB": rounded, so that the same lack in every block reads the same."""
     power = min(max(int(amount).bit_length() - 1, 0) // 10, 3)
     size = amount / 1024**power
-    return f"{size:.{size < 10:d}f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
+    return f"{size:.{0 < power and size < 10:d}f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def _memory_advice() -> str:

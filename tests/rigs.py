@@ -1,6 +1,11 @@
 """Rigs of small trials, for the tests of the measurements."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import psutil
 
 from harness.registry import Registry
 from harness.rig import Rig, build
@@ -37,3 +42,15 @@ def trial_of(
 
 def rig_of(*args: Any, **kwargs: Any) -> Rig:
     return build(trial_of(*args, **kwargs), REGISTRY)
+
+
+@contextmanager
+def room_for(more: int) -> Iterator[None]:
+    """Let this process have so many bytes more, as a trial's walls do."""
+    usual = resource.getrlimit(resource.RLIMIT_DATA)
+    present = psutil.Process().memory_info().data
+    resource.setrlimit(resource.RLIMIT_DATA, (present + more, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, usual)

@@ -1,20 +1,19 @@
 """Whatever happens to a trial, the worker returns its record."""
 
 import json
-import resource
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
-from rigs import trial_of
+from rigs import room_for, trial_of
 
 from harness import environment
 from harness.trial import Choice, Limits, Record, Trial
-from harness.worker import run, run_json
+from harness.worker import _size, run, run_json
 
+LIMIT = 64 * 2**20
 SHORT = {"sequences": 4, "evaluations": 1, "evaluation_sequences": 8, "evaluation_batches": 1}
 
 BROKEN = '''"""A method that fails. It is for a test."""
@@ -117,24 +116,15 @@ def test_memory_that_is_not_there_is_oom_and_says_what_was_asked_and_free(
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
-@pytest.fixture
-def own_limit() -> Iterator[int]:
-    """Let this process have 64 MiB more, as a trial's walls do."""
-    limit, most = 64 * 2**20, resource.getrlimit(resource.RLIMIT_DATA)
-    present = psutil.Process().memory_info().data
-    resource.setrlimit(resource.RLIMIT_DATA, (present + limit, most[1]))
-    yield limit
-    resource.setrlimit(resource.RLIMIT_DATA, most)
-
-
 @pytest.mark.parametrize("limited", [True, False], ids=["a limit of its own", "none"])
 def test_a_lack_of_memory_says_whether_the_trials_own_limit_was_reached(
-    tmp_path: Path, own_limit: int, limited: bool
+    tmp_path: Path, limited: bool
 ) -> None:
     trial = broken_trial(tmp_path, "import torch; torch.empty(2**28, dtype=torch.uint8)")
-    record = run(replace(trial, limits=Limits(memory_bytes=own_limit if limited else None)))
+    with room_for(LIMIT):
+        record = run(replace(trial, limits=Limits(memory_bytes=LIMIT if limited else None)))
     assert record.status == "oom"
-    assert record.values["free_bytes"] < own_limit
+    assert record.values["free_bytes"] < record.values["asked_bytes"] == 2**28
     # What a node has free as a trial begins is its limit too, and says nothing of other times.
     assert record.values["short_of"] == ("limit" if limited else "node")
     assert ("of its limit of 64 MiB were free" in record.reason) == limited
@@ -144,10 +134,19 @@ def test_a_lack_of_memory_says_whether_the_trials_own_limit_was_reached(
     ("gradient", "steady"), [("full_bptt", True), ("artbp", False)], ids=["steady", "drawn"]
 )
 def test_a_lack_of_memory_says_whether_other_draws_would_need_as_much(
-    own_limit: int, gradient: str, steady: bool
+    gradient: str, steady: bool
 ) -> None:
-    record = run(trial_of("memory", gradient, batch_size=2**16, sequence_length=200))
+    with room_for(LIMIT):
+        record = run(trial_of("memory", gradient, batch_size=2**16, sequence_length=200))
     assert (record.status, record.values["steady"]) == ("oom", steady)
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(0, "0 bytes"), (32 * 2**10, "32 KiB"), (1.5 * 2**30, "1.5 GiB"), (2**50, "1048576 GiB")],
+)
+def test_a_size_is_rounded_to_two_digits_and_bytes_are_whole(amount: float, said: str) -> None:
+    assert _size(amount) == said
 
 
 def test_what_theory_says_of_a_sequence_stands_beside_the_lack_of_memory(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ sample_seconds (one number a sample), device_sample_seconds (the same by the dev
 null on a CPU), sequences_per_sample, clock_seconds (what a sample costs that holds nothing),
 stop_reason, updates_per_sequence, flags, phase_seconds (medians), phase_sample_seconds (one number
 a sequence that was split), floor_seconds (one number a sample), floor_warmup_seconds,
-floor_sequences_per_sample, theory, threads_in_force, affinity, and of the machine meanwhile:
-governor_before, governor_after (of the cores of this process), load_before, load_after,
-cpu_pressure_before, cpu_pressure_after, window_seconds, preemptions, busy_seconds (of others, by
-name), machine_busy_seconds, own_busy_seconds, throttles, quota_pauses, swapped_pages,
-stolen_seconds (null: not counted there).
+floor_sequences_per_sample (these three null where the floor's matrices did not fit into memory),
+theory, threads_in_force, affinity, and of the machine meanwhile: governor_before, governor_after
+(of the cores of this process), load_before, load_after, cpu_pressure_before, cpu_pressure_after,
+window_seconds, preemptions, busy_seconds (of others, by name), machine_busy_seconds,
+own_busy_seconds, throttles, quota_pauses, swapped_pages, stolen_seconds (null: not counted there).
 
 The learning rate is 0: the optimizer does all of its work and moves nothing, so that every sample
 times the same numbers.
@@ -29,6 +29,7 @@ import torch
 
 from harness.doctor.kernel import Kernel
 from harness.measure import surroundings
+from harness.measure.account import is_out_of_memory
 from harness.measure.flags import crowded, flags
 from harness.measure.floor import floor
 from harness.measure.phases import PHASES, phase_runs
@@ -37,6 +38,9 @@ from harness.measure.surroundings import Surroundings
 from harness.rig import Rig, Skipped
 from harness.stats import CONFIDENCE, median_interval
 from harness.trial import SpeedProtocol
+
+FLOOR = ("floor_seconds", "floor_warmup_seconds", "floor_sequences_per_sample")
+NO_FLOOR = "no floor: its matrices did not fit into memory"
 
 
 def measure(rig: Rig) -> dict[str, Any]:
@@ -69,6 +73,7 @@ def measure(rig: Rig) -> dict[str, Any]:
     threads = torch.get_num_threads()
     theory = rig.theory()
     phases = phase_runs(rig, batch, protocol)
+    bare = _floor(rig, watch, clock_seconds, protocol)
     return {
         "first_seconds": first_seconds,
         "warmup_seconds": warmup,
@@ -82,10 +87,11 @@ def measure(rig: Rig) -> dict[str, Any]:
             *flags(seconds),
             *crowded(rig.trial.threads, threads, len(cores)),
             *surroundings.flags(before, after, len(warmup) + per_sample * len(samples)),
+            *([NO_FLOOR] if bare["floor_seconds"] is None else []),
         ],
         "phase_seconds": {name: statistics.median(run[name] for run in phases) for name in PHASES},
         "phase_sample_seconds": {name: [run[name] for run in phases] for name in PHASES},
-        **_floor(rig, watch, clock_seconds, protocol),
+        **bare,
         "theory": theory and asdict(theory),
         "threads_in_force": threads,
         "affinity": sorted(cores),
@@ -148,13 +154,18 @@ def _updates(rig: Rig) -> int:
 def _floor(
     rig: Rig, watch: Stopwatch, clock_seconds: float, protocol: SpeedProtocol
 ) -> dict[str, Any]:
-    """Return the time of the bare products, in samples as long as those of the sequences."""
-    products = floor(rig)
-    warmup = [watch.sample(products, 1).seconds for _ in range(2)]  # the first pays for page faults
-    count = _runs_per_sample(warmup[-1], clock_seconds, protocol)
-    samples = [watch.sample(products, count).seconds for _ in range(protocol.floor_samples)]
-    return {
-        "floor_seconds": samples,
-        "floor_warmup_seconds": warmup,
-        "floor_sequences_per_sample": count,
-    }
+    """Return the time of the bare products, in samples as long as those of the sequences.
+
+    It holds the gates of every step: what truncates or recomputes may fit where that does not, and
+    keeps its times.
+    """
+    try:
+        products = floor(rig)
+        warmup = [watch.sample(products, 1).seconds for _ in range(2)]  # one pays for page faults
+        count = _runs_per_sample(warmup[-1], clock_seconds, protocol)
+        samples = [watch.sample(products, count).seconds for _ in range(protocol.floor_samples)]
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return dict.fromkeys(FLOOR)
+    return dict(zip(FLOOR, (samples, warmup, count), strict=True))

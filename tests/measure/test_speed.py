@@ -4,7 +4,7 @@ import os
 
 import pytest
 import torch
-from rigs import rig_of
+from rigs import rig_of, room_for
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,6 +37,17 @@ def test_raw_samples_and_the_reason_to_stop_are_kept() -> None:
     assert values["phase_sample_seconds"] == {
         phase: [values["phase_seconds"][phase]] for phase in PHASES
     }
+
+
+def test_a_floor_that_does_not_fit_takes_no_time_from_the_method_that_does() -> None:
+    sizes = {"sequence_length": 128, "batch_size": 512, "hidden_size": 64}  # 64 MiB of gates
+    params = {"stride": 4, "depth": 4}
+    assert measure(rig_of("speed", protocol=QUICK))["floor_seconds"]  # and torch has all it imports
+    with room_for(48 * 2**20):
+        values = measure(rig_of("speed", "truncated_bptt", params=params, protocol=QUICK, **sizes))
+    assert len(values["sample_seconds"]) >= 3
+    assert values["floor_seconds"] is None
+    assert "no floor: its matrices did not fit into memory" in values["flags"]
 
 
 def test_timing_moves_no_parameter() -> None:
