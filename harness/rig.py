@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 
+from harness import device
 from harness.contract import (
     Batch,
     Cell,
@@ -32,10 +33,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
-
-
-class NoDevice(Exception):
-    """The node claims a device that torch cannot use there; the message says why."""
 
 
 class Skipped(Exception):
@@ -132,14 +129,15 @@ def build(trial: Trial, registry: Registry) -> Rig:
     """Return the trial's rig; rivals of one block get the same weights, whatever the dtype.
 
     Raises:
-        NoDevice: there is no such device here.
+        device.NoDevice: there is no such device here.
         Skipped: a plugin cannot do what the trial asks.
     """
     task: Task = registry.build("tasks", trial.task)
-    device, number = _device(trial), DTYPES[trial.dtype]
+    where, number = device.find(trial), DTYPES[trial.dtype]
+    device.hold(where, trial.limits.memory_bytes)
     torch.manual_seed(seed_of(trial, "weights"))
     cell: Cell = registry.build("cells", trial.cell, task.input_size, trial.hidden_size)
-    model = Model(cell, task).to(device, number)
+    model = Model(cell, task).to(where, number)
     method: GradientMethod = registry.build("gradients", trial.implementation.gradient)
     clips: list[Clip] = [registry.build("clips", clip) for clip in trial.implementation.clips]
     splits: tuple[Split, ...] = (
@@ -151,16 +149,7 @@ def build(trial: Trial, registry: Registry) -> Rig:
     reason = refused or unfit or _hidden_conflict(method, clips)
     if reason is not None:
         raise Skipped(reason)
-    return Rig(trial, task, model, method, tuple(clips), device, number)
-
-
-def _device(trial: Trial) -> torch.device:
-    try:
-        return torch.empty(0, device=trial.torch_device).device
-    except (AssertionError, RuntimeError) as error:  # the first: a torch that was built without
-        why = str(error).splitlines()[0]
-        said = f"the node claims a device {trial.device!r}, which torch {torch.__version__} there"
-        raise NoDevice(f"{said} cannot use: {why}") from error
+    return Rig(trial, task, model, method, tuple(clips), where, number)
 
 
 def _hidden_conflict(method: GradientMethod, clips: list[Clip]) -> str | None:

@@ -50,10 +50,14 @@ class Implementation:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a trial is ended. Not part of what it measures, so not of its id."""
+    """When a trial is ended. Not part of what it measures, so not of its id.
+
+    On a CPU memory is the data that the trial adds to what its process began with; on a GPU what
+    torch's allocator reserves of the device, tensors and what it keeps to use again.
+    """
 
     seconds: float = 600.0
-    memory_bytes: int | None = None  # None: whatever the node has
+    memory_bytes: int | None = None  # None: a CPU's node keeps a tenth free, a GPU gives it all
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ import torch
 import torch._dynamo  # torch.optim imports it at its first use: 1.2 s that every child would pay
 
 from harness import environment
+from harness.device import NoDevice, held_bytes
 from harness.measure import capacity, gradients, memory, speed, training
-from harness.measure.account import is_out_of_memory, room
+from harness.measure.account import is_of_this_machine, is_out_of_memory, room
 from harness.registry import Registry
-from harness.rig import NoDevice, Rig, Skipped, build
+from harness.rig import Rig, Skipped, build
 from harness.trial import Record, Trial
 
 MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
@@ -28,7 +29,13 @@ MEASURES: Mapping[str, Callable[[Rig], dict[str, Any]]] = {
     "training": training.measure,
     "capacity": capacity.measure,
 }
-ASKED = re.compile(r"tried to allocate (\d+) bytes")  # the CPU's allocator; CUDA's says "2 GiB"
+ASKED = re.compile(r"tried to allocate ([\d.]+) (bytes|[KMG]iB)", re.IGNORECASE)  # to 1 % on CUDA
+SIZES = ("bytes", "KiB", "MiB", "GiB")  # each 1024 times the one before
+ADVICE = {  # by what was full
+    "limit": "raise [limits] memory",
+    "node": "free memory there: without [limits] memory a trial may have what is free but a tenth",
+    "accelerator": "see nvidia-smi there for who else is on it",
+}
 LAST_LINES = 12  # of a traceback: where it happened and what was said
 
 
@@ -60,7 +67,10 @@ def run(trial: Trial) -> Record:
         reason=reason,
         advice=advice,
         values=values,
-        environment=environment.describe(),
+        environment={
+            **environment.describe(),
+            "device_bytes_limit": held_bytes(torch.device(trial.torch_device)),
+        },
         started=started,
         ended=time.time(),
     )
@@ -72,7 +82,8 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     try:
         # Before the first team of threads, which inherits it. A gradient that vanishes ends in
         # denormal numbers, which cost a CPU a hundred times as much as others: LSTM, H = 64,
-        # T = 256 took 11 times as long, for numbers that are 0 to any optimizer, and on any GPU.
+        # T = 256 took 11 times as long, for numbers that are 0 to any optimizer. No GPU slows down
+        # for them, and torch has none flush them.
         torch.set_flush_denormal(True)
         torch.set_num_threads(trial.threads)
         # By default cuDNN rounds to TF32 where matrix products do not; rivals get one precision.
@@ -90,7 +101,7 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     except Exception as error:
         if is_out_of_memory(error):
             wanted = _wanted(error, trial, rig)  # while its trace still holds what was there
-            return "oom", _memory_reason(error, wanted), _memory_advice(), wanted
+            return "oom", _memory_reason(error, wanted), _memory_advice(wanted), wanted
         lines = traceback.format_exc().rstrip().splitlines()[-LAST_LINES:]
         reason = f"{type(error).__name__}: {error}\n" + "\n".join(lines)
         return "failed", reason, "a bug in a plugin or in the harness; the trace names the line", {}
@@ -102,13 +113,11 @@ def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, An
     Also what it was short of: "limit" (the trial's own), "node" or "accelerator"; and whether the
     trial would have needed as much with other draws.
     """
-    asked = ASKED.search(str(error))
-    on_host = asked is not None or isinstance(error, MemoryError)
-    found = room(torch.device("cpu" if on_host else trial.torch_device))
+    found = room(torch.device("cpu" if is_of_this_machine(error) else trial.torch_device))
     own, limit = found.of == "limit", trial.limits.memory_bytes
     theory = rig.theory() if rig is not None else None
     return {
-        "asked_bytes": int(asked[1]) if asked else None,
+        "asked_bytes": _asked_bytes(error),
         "free_bytes": found.free_bytes,
         "limit_bytes": limit if own else None,
         # With no limit of its own, a trial has one of what its node had free as it began.
@@ -116,6 +125,15 @@ def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, An
         "steady": rig is None or rig.method.steady,
         "theory": theory and asdict(theory),
     }
+
+
+def _asked_bytes(error: BaseException) -> int | None:
+    """Return what an allocator says it was asked for; None: it does not say."""
+    asked = ASKED.search(str(error))
+    if asked is None:
+        return None
+    power = next(power for power, size in enumerate(SIZES) if size.lower() == asked[2].lower())
+    return int(float(asked[1]) * 1024**power)
 
 
 def _memory_reason(error: BaseException, wanted: Mapping[str, Any]) -> str:
@@ -131,8 +149,9 @@ def _size(amount: float | int) -> str:
     """Return "1.3 GiB": rounded, so that the same lack in every block reads the same."""
     power = min(max(int(amount).bit_length() - 1, 0) // 10, 3)
     size = amount / 1024**power
-    return f"{size:.{0 < power and size < 10:d}f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
+    return f"{size:.{power > 0 and size < 10:d}f} {SIZES[power]}"
 
 
-def _memory_advice() -> str:
-    return "raise [limits] memory, shorten the sequence, or use a method that keeps less"
+def _memory_advice(wanted: Mapping[str, Any]) -> str:
+    first = ADVICE[wanted["short_of"]]
+    return f"{first}; or shorten the sequence, or use a method that keeps less"

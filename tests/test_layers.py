@@ -15,7 +15,7 @@ ROWS = [
     ["registry", "online"],
     ["sweep"],
     ["data", "environment", "forecast"],
-    ["store", "doctor"],
+    ["store", "doctor", "device"],
     ["rig"],
     ["oracle"],
     ["measure"],

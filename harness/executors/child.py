@@ -41,9 +41,7 @@ def live(request: Request, server: int, answers: int, output: int) -> NoReturn:
     except BaseException as error:  # whatever a plugin raises, SystemExit too, is an answer
         traceback.print_exc()
         words = "".join(traceback.format_exception_only(error)).strip()
-        line = json.dumps(
-            {"error": words, "out_of_memory": isinstance(error, MemoryError)}
-        ).encode()
+        line = json.dumps({"error": words, "out_of_memory": _is_out_of_memory(error)}).encode()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -84,6 +82,13 @@ def _wall_off(request: Request, server: int, output: int) -> None:
         _cap(request.memory_bytes)
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Return whether it is Python's error for that, or torch's, of which it has one for devices."""
+    torch = sys.modules.get("torch")
+    kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds)
+
+
 def _set_niceness(niceness: int) -> None:
     """Set it where that is allowed; a record tells the niceness in force."""
     try:
@@ -102,7 +107,8 @@ def _set_threads(variables: Mapping[str, str]) -> None:
 def _cap(memory_bytes: int | None) -> None:
     """Let allocations beyond the cap fail in the trial.
 
-    Not with CUDA, which maps more memory than there is.
+    Not with CUDA, which maps more memory than there is: there harness/device.py holds a trial to
+    the same limit on the device.
     """
     memory = psutil.virtual_memory()
     cap = (

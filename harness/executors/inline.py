@@ -1,8 +1,9 @@
 """Runs trials in this process, one after another: for a debugger, not for figures.
 
 Nothing protects the command here. A trial that crashes ends it, one that hangs hangs it, and
-neither limits nor affinity are in force; what a trial leaves behind is there for the next. So one
-that runs out of memory says nothing of others (implied.py): each is run.
+neither affinity nor limits are in force, but the one on a GPU's memory; what a trial leaves behind
+is there for the next. So one that runs out of memory says nothing of others (implied.py): each is
+run.
 """
 
 from __future__ import annotations

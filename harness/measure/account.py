@@ -12,12 +12,13 @@ from typing import Literal
 import psutil
 import torch
 
+from harness.device import held_bytes
 from harness.rig import Rig
 
-# What the allocators of CPU and CUDA say when there is no more, and C++ where it was no tensor.
-NO_MEMORY = re.compile(
-    r"can't allocate memory|out of memory|Cannot allocate memory|std::bad_alloc", re.IGNORECASE
-)
+# What this machine's allocators say when there is no more: the CPU's of torch, the kernel, C++.
+HOST_FULL = re.compile(r"can(no|')t allocate memory|std::bad_alloc", re.IGNORECASE)
+# What CUDA says, and the libraries that take memory beside torch's allocator: for their handles.
+DEVICE_FULL = re.compile(r"out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,38 @@ def marks(rig: Rig, mark: Callable[[int], None]) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an allocator failed for lack of memory; of the CPU's torch has no class."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    """Return whether an allocator failed for lack of memory; torch's class for it is a device's."""
+    if isinstance(error, torch.OutOfMemoryError) or is_of_this_machine(error):
         return True
-    return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and DEVICE_FULL.search(str(error)) is not None
+
+
+def is_of_this_machine(error: BaseException) -> bool:
+    """Return whether it was this machine's memory that an allocator failed for lack of."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and HOST_FULL.search(str(error)) is not None
 
 
 def room(device: torch.device) -> Room:
     """Return what a device can still give this process."""
     if device.type != "cpu":
-        return Room(torch.accelerator.get_memory_info(device)[0], "accelerator")
+        return _room_of_accelerator(device)
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     free = psutil.virtual_memory().available
     if limit == resource.RLIM_INFINITY:
         return Room(free, "node")
     left = max(0, limit - psutil.Process().memory_info().data)
     return Room(left, "limit") if left < free else Room(free, "node")
+
+
+def _room_of_accelerator(device: torch.device) -> Room:
+    """Return what its allocator may still reserve: it has let go of what nobody used by then."""
+    free, limit = torch.accelerator.get_memory_info(device)[0], held_bytes(device)
+    if limit is None:
+        return Room(free, "accelerator")
+    left = max(0, limit - torch.accelerator.memory_reserved(device))
+    return Room(left, "limit") if left < free else Room(free, "accelerator")
 
 
 def gradient_bytes(rig: Rig) -> int:

@@ -109,7 +109,7 @@ class LimitsTable:
     """The table [limits]."""
 
     trial_timeout: Annotated[float, BeforeValidator(units.seconds)] = 600.0
-    memory: Annotated[int | None, BeforeValidator(units.size_bytes)] = None
+    memory: Annotated[int | None, BeforeValidator(units.size_bytes)] = None  # see trial.Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from rigs import rig_of
 
 from harness.measure.account import is_out_of_memory
@@ -96,6 +97,12 @@ def test_an_allocation_that_fails_below_the_cap_bounds_it_too() -> None:
         (MemoryError(), True),
         (RuntimeError("std::bad_alloc"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"),
+            False,
+        ),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),
     ],

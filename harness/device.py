@@ -1,0 +1,58 @@
+"""The device that a trial runs on: torch can use it here, and holds it to the limit on memory.
+
+A processor's memory is the kernel's to limit (executors/child.py). On an accelerator torch's
+allocator is told how many bytes it may reserve, for tensors and for what it keeps to use again, and
+fails beyond. The driver's own part is not counted, nor what the trial has in this machine's memory:
+CUDA maps more of that than there is, so that a limit on it would end every trial.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.trial import Trial
+
+
+class NoDevice(Exception):
+    """The node claims a device that torch cannot use there; the message says why."""
+
+
+def find(trial: Trial) -> torch.device:
+    """Return the trial's device.
+
+    Raises:
+        NoDevice: there is no such device here.
+    """
+    try:
+        return torch.empty(0, device=trial.torch_device).device
+    except (AssertionError, RuntimeError) as error:  # the first: a torch that was built without
+        why = str(error).splitlines()[0]
+        said = f"the node claims a device {trial.device!r}, which torch {torch.__version__} there"
+        raise NoDevice(f"{said} cannot use: {why}") from error
+
+
+def hold(device: torch.device, memory_bytes: int | None) -> None:
+    """Let torch's allocator reserve so many bytes of an accelerator; None: all that it can get."""
+    if device.type == "cpu" or memory_bytes is None:
+        return
+    share = min(1.0, memory_bytes / _properties(device).total_memory)
+    torch.get_device_module(device).set_per_process_memory_fraction(share, device)
+
+
+def held_bytes(device: torch.device) -> int | None:
+    """Return the limit in force on what torch's allocator reserves; None: there is none."""
+    if device.type == "cpu" or not torch.get_device_module(device).is_initialized():
+        return None
+    share = torch.get_device_module(device).get_per_process_memory_fraction(device)
+    return round(share * _properties(device).total_memory) if share < 1 else None
+
+
+def uuid(device: torch.device) -> str:
+    """Return the name by which an accelerator's driver knows it, whatever torch numbers it."""
+    return str(_properties(device).uuid)
+
+
+def _properties(device: torch.device) -> Any:  # Any: each kind of device has a class of its own
+    return torch.get_device_module(device).get_device_properties(device)

@@ -1,0 +1,182 @@
+"""An accelerator's memory is held to the trial's limit; a fake has what torch's modules have."""
+
+from dataclasses import dataclass, replace
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from rigs import trial_of
+
+from harness import device
+from harness.measure.account import room
+from harness.trial import Choice, Limits, Trial
+from harness.worker import _memory_advice, _memory_reason, _wanted, run
+
+CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
+TOTAL, MEBIBYTE = 84_000_000_000, 2**20  # no power of 2: a share of it is rounded
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@dataclass
+class Allocator:
+    """What torch's allocator of a fake device was told and says."""
+
+    share: float = 1.0
+    reserved: int = 0
+    free: int = TOTAL
+    initialized: bool = True
+
+
+@pytest.fixture
+def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
+    """Return the allocator of a device that is not there."""
+    made, module = Allocator(), ModuleType("torch.fake")
+
+    def tell(share: float, device: torch.device) -> None:
+        made.share = share
+
+    module.__dict__.update(
+        set_per_process_memory_fraction=tell,
+        get_per_process_memory_fraction=lambda _: made.share,
+        is_initialized=lambda: made.initialized,
+        get_device_properties=lambda _: SimpleNamespace(total_memory=TOTAL, uuid="1f"),
+    )
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    monkeypatch.setattr(torch.accelerator, "memory_reserved", lambda _: made.reserved)
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda _: (made.free, TOTAL))
+    return made
+
+
+@pytest.mark.parametrize("limit", [1, 8 * 2**30 + 1, TOTAL - 1])
+def test_the_limit_in_force_is_the_one_asked_for_to_the_byte(
+    allocator: Allocator, limit: int
+) -> None:
+    device.hold(CUDA, limit)
+    assert device.held_bytes(CUDA) == limit
+
+
+@pytest.mark.parametrize("limit", [None, TOTAL, 2 * TOTAL])
+def test_no_limit_and_one_beyond_the_device_are_none(
+    allocator: Allocator, limit: int | None
+) -> None:
+    device.hold(CUDA, limit)
+    assert (allocator.share, device.held_bytes(CUDA)) == (1.0, None)
+
+
+def test_a_limit_that_the_environment_set_stays_where_a_trial_has_none(
+    allocator: Allocator,
+) -> None:
+    allocator.share = 0.5
+    device.hold(CUDA, None)
+    assert device.held_bytes(CUDA) == TOTAL // 2
+
+
+def test_a_processor_and_a_device_that_was_not_begun_have_no_such_limit(
+    allocator: Allocator,
+) -> None:
+    device.hold(CPU, 1)
+    assert (allocator.share, device.held_bytes(CPU)) == (1.0, None)
+    device.hold(CUDA, 1)
+    allocator.initialized = False
+    assert device.held_bytes(CUDA) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "reserved", "free", "left", "of"),
+    [
+        (None, 3, 9, 9, "accelerator"),
+        (10, 3, 9, 7, "limit"),
+        (10, 12, 9, 0, "limit"),
+        (10, 3, 5, 5, "accelerator"),
+    ],
+    ids=["no limit", "the limit is nearer", "the limit is passed", "the device is fuller"],
+)
+def test_what_an_accelerator_can_still_give_is_the_less_of_its_own_and_the_limits(
+    allocator: Allocator, limit: int | None, reserved: int, free: int, left: int, of: str
+) -> None:
+    device.hold(CUDA, limit)
+    allocator.reserved, allocator.free = reserved, free
+    found = room(CUDA)
+    assert (found.free_bytes, found.of) == (left, of)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "begins"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...", 2**31, "asked for 2.0"),
+        ("CUDA out of memory. Tried to allocate 512 bytes. GPU 0 has ...", 512, "asked for 512 b"),
+        ("CUDA error: out of memory\nCUDA kernel errors might", None, "CUDA error: out of memory,"),
+    ],
+    ids=["GiB", "bytes", "not torch's own"],
+)
+def test_a_lack_of_an_accelerators_memory_says_what_was_asked_left_and_the_limit(
+    allocator: Allocator, said: str, asked: int | None, begins: str
+) -> None:
+    device.hold(CUDA, 8 * 2**30)
+    allocator.reserved = 7 * 2**30
+    error = torch.OutOfMemoryError(said)
+    wanted = _wanted(error, limited(8 * 2**30), None)
+    assert wanted["asked_bytes"] == asked
+    assert (wanted["short_of"], wanted["limit_bytes"]) == ("limit", 8 * 2**30)
+    reason = _memory_reason(error, wanted)
+    assert reason.startswith(begins)
+    assert reason.endswith("1.0 GiB of its limit of 8.0 GiB were free")
+    assert _memory_advice(wanted).startswith("raise [limits] memory")
+
+
+def test_a_full_accelerator_advises_no_limit_where_there_is_none(allocator: Allocator) -> None:
+    wanted = _wanted(torch.OutOfMemoryError("CUDA out of memory."), limited(None), None)
+    assert (wanted["short_of"], wanted["limit_bytes"]) == ("accelerator", None)
+    assert "[limits]" not in _memory_advice(wanted)
+
+
+def test_a_gpus_trial_that_this_machine_had_no_memory_for_is_not_short_of_the_gpus(
+    allocator: Allocator,
+) -> None:
+    said = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."
+    wanted = _wanted(RuntimeError(said), limited(None), None)
+    assert (wanted["short_of"], wanted["asked_bytes"]) == ("node", 4096)
+
+
+def limited(limit: int | None, **changes: object) -> Trial:
+    settings = {"device": "cuda", "hidden_size": 256, "batch_size": 64, "sequence_length": 256}
+    trial = trial_of("memory", cell=Choice("lstm"), **{**settings, **changes})
+    return replace(trial, limits=Limits(memory_bytes=limit))
+
+
+@pytest.fixture
+def gpu() -> object:
+    """Leave the device as it was found."""
+    yield torch.accelerator.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.accelerator.empty_cache()
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_trial_past_its_limit_on_a_gpu_is_oom_and_says_what_was_asked_and_what_the_limit_was(
+    gpu: object,
+) -> None:
+    whole = run(limited(None))
+    assert whole.status == "done"
+    limit = whole.values["peak_bytes"] // 2
+    torch.accelerator.empty_cache()
+    record = run(limited(limit))
+    assert record.status == "oom"
+    assert record.reason.startswith("asked for ")
+    assert f"of its limit of {limit / MEBIBYTE:.0f} MiB were free" in record.reason
+    assert (record.values["short_of"], record.values["limit_bytes"]) == ("limit", limit)
+    assert record.values["asked_bytes"] > 0
+    assert "raise [limits] memory" in record.advice
+    assert record.environment["device_bytes_limit"] == limit
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_trial_within_its_limit_on_a_gpu_is_done_and_reserves_no_more(gpu: object) -> None:
+    limit = run(limited(None)).values["reserved_peak_bytes"] + 64 * MEBIBYTE
+    torch.accelerator.empty_cache()
+    record = run(limited(limit))
+    assert record.status == "done"
+    assert record.values["reserved_peak_bytes"] <= limit
+    assert record.environment["device_bytes_limit"] == limit
