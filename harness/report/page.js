@@ -17,7 +17,8 @@ function number(value, { whole, digits }) {
 function text(value, column) {
   if (!column.scales) return value;
   if (value === null) return "–";
-  const scale = column.scales.find(([factor]) => Math.abs(value) >= factor) || column.scales.at(-1);
+  const suits = ([factor]) => Math.abs(value) >= factor || (value === 0 && factor === 1);
+  const scale = column.scales.find(suits) || column.scales.at(-1);
   return number(value / scale[0], column) + scale[1];
 }
 

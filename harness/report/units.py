@@ -51,7 +51,7 @@ class Unit:
 
     def _suiting(self, value: float | int) -> tuple[float, str]:
         for factor, symbol in self.scales:
-            if abs(value) >= factor:
+            if abs(value) >= factor or (value == 0 and factor == 1.0):  # 0 s, not 0 ns
                 return factor, symbol
         return self.scales[-1]
 

@@ -11,6 +11,7 @@ from harness.report.units import BYTES, COUNT, PLAIN, RATIO, SECONDS, SHARE
         (SECONDS, 0.0412, "41.2 ms"),
         (SECONDS, 4.12e-6, "4.12 µs"),
         (SECONDS, 61.0, "61.0 s"),
+        (SECONDS, 0.0, "0 s"),
         (BYTES, 1536, "1.50 KiB"),
         (BYTES, 3 * 2**20, "3 MiB"),
         (RATIO, 0.3512, "0.351×"),  # noqa: RUF001  # the sign that readers see

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -21,6 +21,7 @@ from harness.trial import Record
 THICK, THIN = 2.4, 1.0  # points
 SHADE = 0.3  # opacity of all ranges together
 CURVE = [*pairs.POINT, "implementation", "x"]
+Points = tuple[Sequence[float | int], Sequence[float | int | None]]  # x, and y or a null
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,37 @@ class Note:
 
 def table(known: pd.DataFrame, records: Sequence[Record], x: str, y: str) -> pd.DataFrame:
     """Return a curve a series at each setting's longest length: median and range over blocks."""
+
+    def curve(index: int) -> Points:
+        values = records[index].values
+        return values.get(x) or (), values.get(y) or ()
+
+    return over_blocks(known, curve)
+
+
+def over_blocks(known: pd.DataFrame, curve: Callable[[int], Points]) -> pd.DataFrame:
+    """Return the same of what `curve` gives, x and y, for the index of a record.
+
+    Blocks whose points do not lie at the same x, as a budget of seconds or a divergence ended them
+    elsewhere, meet in intervals as wide as the widest distance between one block's points.
+    """
     rows = []
     for row in pairs.longest(known)[[*pairs.POINT, "implementation"]].itertuples():
         point = dict(zip(CURVE, row[1:], strict=False))
-        values = records[row[0]].values
-        xs, ys = values.get(x) or (), values.get(y) or ()
+        xs, ys = curve(row[0])
+        apart = (xs[-1] - xs[0]) / (len(xs) - 1) if len(xs) > 1 else 0.0
+        point |= {"record": row[0], "apart": apart}
         rows += [{**point, "x": at, "y": value} for at, value in zip(xs, ys, strict=False)]
-    found = pd.DataFrame(rows, columns=[*CURVE, "y"]).astype({"x": float, "y": float})
-    spread = found.dropna().groupby(CURVE, as_index=False)["y"]
-    made: pd.DataFrame = spread.agg(["median", "min", "max"])
-    return made.rename(columns={"median": "estimate", "min": "low", "max": "high"})
+    found = pd.DataFrame(rows, columns=[*CURVE, "record", "apart", "y"])
+    found = found.astype({"x": float, "y": float, "apart": float}).dropna()
+    series = found.groupby(CURVE[:-1])
+    width = series["apart"].transform("max").replace(0.0, 1.0)
+    found["place"] = ((found["x"] - series["x"].transform("min")) / width).round()
+    own = found.groupby([*CURVE[:-1], "place", "record"], as_index=False)[["x", "y"]].mean()
+    made: pd.DataFrame = own.groupby([*CURVE[:-1], "place"], as_index=False).agg(
+        x=("x", "median"), estimate=("y", "median"), low=("y", "min"), high=("y", "max")
+    )
+    return made.drop(columns="place")
 
 
 def figure(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from harness.report import captions, pairs
 from harness.report.figures import canvas, curves
@@ -16,7 +17,7 @@ from harness.report.figures.curves import CURVE, Note
 from harness.report.figures.scene import Scene
 from harness.report.metrics import BY_KEY
 from harness.report.sentences import listed
-from harness.report.units import PLAIN
+from harness.report.units import PLAIN, Unit
 from harness.trial import Record
 
 TRIVIAL = Note("trivial predictor", (5.0, 2.0))
@@ -35,7 +36,24 @@ _TRAINED = ("done", "nonfinite")  # up to where it broke, a broken run says some
 
 def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing | None:
     table = curves.table(known, records, "evaluated_at", "score")
-    drawn = curves.figure(table, on, "sequences trained on", [TRIVIAL, SOLVED])
+    figure = scores(table, known, on, "sequences trained on")
+    if figure is None:
+        return None
+    caption = (
+        "Score on held-out batches, the median over blocks with its range. The dashed line is the"
+        " best predictor that learns nothing: a curve that stays there has learned nothing."
+    )
+    found = captions.learned(known, on.series)
+    caption += captions.updates(known, on.series)
+    title = "Does it beat the predictor that learns nothing?"
+    return Drawing("score", "learning", title, caption + on.remark(), found, figure, table)
+
+
+def scores(
+    table: pd.DataFrame, known: pd.DataFrame, on: Scene, label: str, unit: Unit | None = None
+) -> Figure | None:
+    """Return the figure of scores against `label`, of `unit` or counted, with what is trivial."""
+    drawn = curves.figure(table, on, label, [TRIVIAL, SOLVED])
     if drawn is None:
         return None
     figure, shown = drawn
@@ -45,20 +63,15 @@ def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing
         curves.bands(ax, mine, on)
         here = pairs.longest(panel.of(known))
         _scale(ax, mine, list(here["trivial_score"].dropna()), _name(here))
+        if unit is not None:
+            canvas.cost_axis(ax, list(mine["x"]), unit, label)
         curves.name_ends(ax, mine, on)
         low, high = sorted(ax.get_ylim())
         for note, level in ((TRIVIAL, "trivial_score"), (SOLVED, "solved_score")):
             if low <= here[level].median() <= high and note.draw(ax, here[level].median()):
                 seen.add(note)
     curves.legend(figure, table, on, [note for note in (TRIVIAL, SOLVED) if note in seen])
-    caption = (
-        "Score on held-out batches, the median over blocks with its range. The dashed line is the"
-        " best predictor that learns nothing: a curve that stays there has learned nothing."
-    )
-    found = captions.learned(known, on.series)
-    caption += captions.updates(known, on.series)
-    title = "Does it beat the predictor that learns nothing?"
-    return Drawing("score", "learning", title, caption + on.remark(), found, figure, table)
+    return figure
 
 
 def _loss(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing | None:
