@@ -31,6 +31,7 @@ def test_the_plugin_of_the_readme_is_short_and_keeps_its_promises(tmp_path: Path
     assert len(source.split("@dataclass")[1].splitlines()) <= 20
 
 
+HERE = "local"  # in place of a cluster's head
 SMALL = {
     "axes.sequence_length": "[4]",
     "axes.task": '"adding"',
@@ -47,6 +48,7 @@ def run(words: list[str]) -> None:
             text = (ROOT / source).read_text().replace('name = "quick"', 'name = "mine"')
             Path(target).write_text(text)  # "then edit: name, ..."
         case ["bptt", *arguments]:
+            arguments = [HERE if word == "HOST:PORT" else word for word in arguments]
             if arguments[0] == "sweep":
                 sets = [word for pair in SMALL.items() for word in ("--set", "=".join(pair))]
                 arguments += ["--executor", "inline", "--resume", "--probe-seconds", "0", *sets]
