@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import environment
+from harness.doctor.kernel import Kernel
 from harness.executors.client import (
     CLOSE_SECONDS,
     READY_SECONDS,
@@ -21,6 +22,7 @@ from harness.executors.client import (
 )
 from harness.executors.cores import gpus, physical_cores
 from harness.executors.forkserver import remove
+from harness.executors.near import cores_near
 from harness.executors.protocol import Report, Request
 
 GRACE_SECONDS = 30.0  # beyond a trial's limit, after which its fork server is taken to hang
@@ -45,7 +47,7 @@ class Agent:
         self._launch: Launch | None = None
         self._client: Client | None = None
         self._proved = False  # one came up here: what keeps the next from it may pass
-        self._running = 0
+        self._running: list[Request] = []
         self._exclusive = False
 
     def hello(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class Agent:
             "pid": os.getpid(),
             "cores": physical_cores(),
             "gpus": gpus(),
+            "near": cores_near(gpus(), Kernel()),
             "kind": environment.cpu_model(),
             "fault": str(fault or ""),
             "passing": fault is not None and (self._proved or not fault.words),
@@ -66,17 +69,19 @@ class Agent:
 
     def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:
         """Return the report of a request."""
+        one = Request.from_json(request)
         with self._lock:
-            assert not self._exclusive, "a timing trial shares its node"
-            assert not (exclusive and self._running), "a timing trial shares its node"
-            self._running += 1
+            if self._running and (exclusive or self._exclusive):
+                both = exclusive and self._exclusive
+                assert both, "a timing trial shares its node with one that is not"
+                assert all(map(one.apart, self._running)), "two timing trials share what is theirs"
+            self._running.append(one)
             self._exclusive = exclusive
         try:
-            return self._report(Request.from_json(request)).to_json()
+            return self._report(one).to_json()
         finally:
             with self._lock:
-                self._running -= 1
-                self._exclusive = False
+                self._running.remove(one)
 
     def close(self) -> None:
         """End the fork server and its trials, leaving no file behind."""

@@ -33,9 +33,10 @@ from typing import Any
 from harness.executors.agent import HELLO_SECONDS, RUN_SECONDS
 from harness.executors.cluster import Cluster, Handle, Lost, Offer, Reference
 from harness.executors.implied import Ooms
+from harness.executors.node import Node
 from harness.executors.outcome import MAX_LOSSES
 from harness.executors.protocol import Request, variables
-from harness.executors.schedule import Node, Schedule
+from harness.executors.schedule import Schedule
 from harness.executors.settings import ExecutorError, NodesLost, Setup
 from harness.executors.work import Place, Work
 from harness.trial import Record, Trial
@@ -200,8 +201,9 @@ class Fleet:
             else:
                 self._give_up(member, hello["fault"])
             return
-        gpus = hello["gpus"][: int(member.offer.gpus)]
-        self._schedule.open(member.offer.key, hello["cores"][: node.slots], gpus, hello["kind"])
+        cores, count = hello["cores"][: node.slots], int(member.offer.gpus)
+        gpus, near = hello["gpus"][:count], hello["near"][:count]
+        self._schedule.open(member.offer.key, cores, gpus, hello["kind"], near)
         self._refuse()
 
     def _replace(self, call: Call, why: str) -> None:

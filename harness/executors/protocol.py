@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+GPU = "CUDA_VISIBLE_DEVICES"  # of a trial: the one accelerator that it has, or none
 SOCKET, LOG = "socket", "log"  # in a fork server's folder: where it listens, what it printed
 
 
@@ -25,6 +26,12 @@ class Request:
     cores: tuple[int, ...] = ()  # logical CPUs it may use; empty: those of the fork server
     niceness: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)  # set in its environment
+
+    def apart(self, other: Request) -> bool:
+        """Return whether the two have an accelerator each, and cores of their own."""
+        mine, theirs = self.variables.get(GPU, ""), other.variables.get(GPU, "")
+        cores = bool(self.cores and other.cores) and not set(self.cores) & set(other.cores)
+        return cores and "" not in (mine, theirs) and mine != theirs
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -102,7 +109,8 @@ class Answer:
 def variables(threads: int, gpu: str) -> dict[str, str]:
     """Return what a trial's environment says of its threads and its accelerator."""
     return {
-        "CUDA_VISIBLE_DEVICES": gpu,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # that of `near.py`, and of nvidia-smi
+        GPU: gpu,
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
     }

@@ -1,61 +1,55 @@
-"""Says which trial a node runs next: timing trials alone, the others packed, never both at once.
+"""Says which trial a node runs next: timing trials apart, the others packed, never both at once.
 
-A unit of timing trials, once begun, goes on until its end, on its node: rivals run close in time,
-and times of two machines are not compared. The blocks of a setting may run side by side, on nodes
-of one kind. Everything goes longest first, and small nodes do the timing as far as they can
-(`share.py`), so that all nodes end together.
+A timing trial has its node to itself; one for an accelerator has that and an equal share of the
+cores, near ones where the machine tells, and the other accelerators may be timed beside it. A unit
+of timing trials, once begun, goes on until its end, on its node and its accelerator: rivals run
+close in time, and times of two machines are not compared. The blocks of a setting may run side by
+side, on nodes of one kind. Everything goes longest first, and the nodes where it costs least do the
+timing as far as they can (`share.py`), so that all nodes end together.
+
+A node that changes from one to the other waits until what it runs has ended. Meanwhile it begins
+only what should end no later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from harness.executors import share
+from harness.executors.node import Node
 from harness.executors.waiting import Need, Unit, Waiting
 from harness.executors.work import Place, Work
 
+EVEN = 1.01  # times that differ by less are equal: what begins together ends together
 ROUND = 1 / 8  # of all work: how far one kind is let ahead before a node changes to the other
-
-
-@dataclass(slots=True)
-class Node:
-    """What a node has, and what of it is free."""
-
-    slots: int
-    gpus: int = 0
-    accelerator: str = ""  # the kind of its accelerators, as a device: "cuda:H100"
-    kind: str = ""  # nodes of one kind are alike in speed
-    open: bool = False  # its agent takes trials
-    exclusive: bool = False  # runs a trial alone
-    timed: bool = False  # what it began last was one
-    widths: list[int] = field(default_factory=list)  # the cores of each trial that runs
-    free_cores: list[int] = field(default_factory=list)
-    free_gpus: list[str] = field(default_factory=list)
-
-    def has(self, device: str, threads: int) -> bool:
-        """Return whether it has a device and so many cores."""
-        return self.slots >= threads and (
-            device == "cpu" or (self.gpus > 0 and device in ("cuda", self.accelerator))
-        )
 
 
 class Schedule:
     """The trials that wait, and the nodes that could run them."""
 
-    def __init__(self, works: Iterable[Work]) -> None:
+    def __init__(self, works: Iterable[Work], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._waiting = Waiting(works)
         self._devices = sorted({work.device for work in self._waiting})
         self._kinds: dict[str, str] = {}  # of node, that a setting is timed on
         self.nodes: dict[str, Node] = {}
 
-    def open(self, node: str, cores: Iterable[int], gpus: Iterable[str], kind: str = "") -> None:
-        """Note that a node's agent is there, idle, with these cores and accelerators."""
-        state = self.nodes[node]
-        state.free_cores, state.free_gpus = list(cores), list(gpus)
-        state.slots, state.gpus = len(state.free_cores), len(state.free_gpus)
-        state.kind = f"{kind} {state.accelerator}"
-        state.widths, state.exclusive, state.open = [], False, True
+    def open(
+        self,
+        node: str,
+        cores: Sequence[int],
+        gpus: Sequence[str],
+        kind: str = "",
+        near: Sequence[Collection[int]] = (),
+    ) -> None:
+        """Note that a node's agent is there, idle, with these cores and accelerators.
+
+        `near`: the cores near each accelerator, as far as that is known.
+        """
+        self.nodes[node].begin(cores, gpus, kind, near)
+        self._waiting.leave(node, but=("", *gpus))
 
     def remove(self, node: str) -> None:
         """Note that a node is gone; what was to be compared on it goes on on another."""
@@ -65,23 +59,18 @@ class Schedule:
     def next(self, node: str) -> tuple[Work, Place] | None:
         """Return what the node is to run now; None: nothing, or nothing yet."""
         state = self.nodes[node]
-        if not state.open or state.exclusive or not state.free_cores:
+        if not state.open or state.alone:
             return None
-        unit, needs = self._unit(node), self._needs(node)
-        if unit is not None and (unit.node == node or not needs or self._is_for_timing(node, unit)):
-            # Until then its cores stay free: packed trials could keep it waiting for ever.
-            return None if state.widths else self._place(node, self._next_of(unit, node))
-        need = self._fitting(state, needs)
-        return None if need is None else self._place(node, self._waiting.take(need))
+        needs = self._needs(node)
+        unit = self._unit(node, needs)
+        if unit is not None:
+            return self._time(node, unit) or self._fill(node, needs)
+        need = None if state.timed else state.fitting(needs)
+        return None if need is None else self._pack(node, self._waiting.take(need))
 
     def release(self, place: Place) -> None:
         """Note that a place is free again."""
-        state = self.nodes[place.node]
-        state.widths.remove(len(place.cores))
-        state.exclusive = False
-        state.free_cores = sorted([*state.free_cores, *place.cores])
-        if place.gpu:  # sorted: rivals have the same one
-            state.free_gpus = sorted([*state.free_gpus, place.gpu])
+        self.nodes[place.node].take_back(place)
 
     def requeue(self, work: Work) -> None:
         """Put back a trial whose node or agent was lost."""
@@ -126,21 +115,58 @@ class Schedule:
             return state.has(device, threads)
         return not any(each.has(device, threads) for each in self.nodes.values() if not each.gpus)
 
-    def _unit(self, node: str) -> Unit | None:
-        """Return the unit that the node has begun, or else the longest that it may begin."""
+    def _unit(self, node: str, needs: list[Need]) -> Unit | None:
+        """Return the unit that the node is to time, now or once it is free for it."""
+        state = self.nodes[node]
         units = self._waiting.units()
         for unit in units:
-            if unit.node == node:
+            if unit.node == node and unit.gpu not in state.timed:
                 return unit
-        for unit in units:
-            suits = unit.node is None and self._suits(node, unit.device, unit.threads)
-            if suits and self._kind(unit) == self.nodes[node].kind:
-                return unit
-        return None
+        first = next((unit for unit in units if self._may_begin(node, unit)), None)
+        if first is None or not needs or self._is_for_timing(node, first):
+            return first
+        if not state.timed:
+            return None
+        rest = {place: self._waiting.left(state.timed[place.gpu]) for place in state.ends}
+        last = max(ends + rest[place] for place, ends in state.ends.items())
+        spare = EVEN * (last - self._clock())
+        fitting = (unit for unit in units if unit.seconds <= spare and self._may_begin(node, unit))
+        return next(fitting, None)
 
-    def _next_of(self, unit: Unit, node: str) -> Work:
-        self._kinds[unit.setting] = self.nodes[node].kind
-        return self._waiting.take_of(unit, node)
+    def _may_begin(self, node: str, unit: Unit) -> bool:
+        """Return whether nothing but other work speaks against a unit's beginning on the node."""
+        state = self.nodes[node]
+        if unit.node is not None or len(state.timed) >= state.seats(*unit.need):
+            return False
+        return self._suits(node, unit.device, unit.threads) and self._kind(unit) == state.kind
+
+    def _time(self, node: str, unit: Unit) -> tuple[Work, Place] | None:
+        """Return the next trial of a unit; None: the node is not free for it yet."""
+        state = self.nodes[node]
+        seats = state.seats(*unit.need)
+        alone = seats == 1 or unit.works[0].alone
+        if state.packed or (alone and state.timed):
+            return None
+        gpu = unit.gpu if unit.node == node or unit.device == "cpu" else state.free_gpus[0]
+        self._kinds[unit.setting] = state.kind
+        work = self._waiting.take_of(unit, node, gpu)
+        state.timed[gpu], state.alone = unit, alone
+        return self._place(node, work, state.shares[gpu] if seats > 1 else state.free_cores, gpu)
+
+    def _fill(self, node: str, needs: list[Need]) -> tuple[Work, Place] | None:
+        """Return a packed trial for a node that is to time; any other could keep it from it."""
+        state = self.nodes[node]
+        if not state.packed:
+            return None
+        spare = max(state.ends.values()) - self._clock()
+        found = (self._waiting.take_within(need, spare) for need in needs if state.room(need))
+        work = next((work for work in found if work is not None), None)
+        return None if work is None else self._pack(node, work)
+
+    def _pack(self, node: str, work: Work) -> tuple[Work, Place]:
+        state = self.nodes[node]
+        gpu = "" if work.device == "cpu" else state.free_gpus[0]
+        return self._place(node, work, state.free_cores, gpu)
 
     def _kind(self, unit: Unit) -> str:
         """Return the kind of node that a setting is timed on: with the most time left for it."""
@@ -161,31 +187,43 @@ class Schedule:
         return max(left, key=lambda kind: left[kind])
 
     def _parts(self, nodes: list[str], devices: list[str]) -> tuple[dict[str, float], float]:
-        """Return the seconds of each node that are for timing, and those until all is done."""
-        names = sorted(nodes, key=lambda name: (self._width(name), name))
-        alone = self._waiting.account(devices, alone=True).left
-        packed = self._waiting.account(devices, alone=False).left
-        seconds = share.soonest([self._width(name) for name in names], alone, packed)
-        parts = {name: share.part(place, seconds, alone) for place, name in enumerate(names)}
-        return parts, seconds
+        """Return the seconds that each node is to time, and those until all is done."""
+        rooms = {name: self._room(name, devices) for name in nodes}
+        names = sorted(nodes, key=lambda name: (share.cost(rooms[name]), rooms[name], name))
+        ordered = [rooms[name] for name in names]
+        alone = self._waiting.account(devices, timed=True).left
+        packed = self._waiting.account(devices, timed=False).left
+        seconds = share.soonest(ordered, alone, packed)
+        return dict(zip(names, share.parts(ordered, seconds, alone), strict=True)), seconds
+
+    def _room(self, node: str, devices: list[str]) -> share.Room:
+        """Return how many trials the node runs at a time: timed ones as they wait, and others."""
+        state = self.nodes[node]
+        waiting = self._waiting.accounts(devices, timed=True).items()
+        seconds = math.fsum(account.left for _, account in waiting)
+        turns = math.fsum(account.left / state.seats(*need) for need, account in waiting)
+        return seconds / turns if turns else 1.0, self._width(node)
 
     def _needs(self, node: str) -> list[Need]:
         return [need for need in self._waiting.needs() if self._suits(node, need[1], need[0])]
 
     def _is_for_timing(self, node: str, unit: Unit) -> bool:
-        """Return whether the node's part is now to time, where it could do both."""
+        """Return whether the node's part is now to begin a unit, where it could do both."""
         served = self._served(node)
         peers = [name for name in self.nodes if self._served(name) == served]
         parts, seconds = self._parts(peers, served)
-        if parts[node] in (0.0, seconds):
-            return parts[node] > 0.0
         state = self.nodes[node]
+        seats, _ = self._room(node, served)
+        begun = math.fsum(map(self._waiting.left, state.timed.values()))
+        if begun >= parts[node] or parts[node] == seats * seconds:
+            return begun < parts[node]
         if len(peers) > 1:  # others time meanwhile; the longer it waits, the shorter what must end
-            latest = max(parts[node], unit.seconds) / (1 - ROUND)
-            return not state.widths or seconds <= latest
-        alone = self._waiting.account(served, alone=True).done
-        behind = self._waiting.account(served, alone=False).done - alone
-        return behind > 0.0 if state.timed else behind >= ROUND
+            latest = max(parts[node] / seats, unit.seconds) / (1 - ROUND)
+            return not state.packed or seconds <= latest
+        alone = self._waiting.account(served, timed=True)
+        alone.move(begun)
+        behind = self._waiting.account(served, timed=False).done - alone.done
+        return behind > 0.0 if state.timing else behind >= ROUND
 
     def _served(self, node: str) -> list[str]:
         """Return the devices for which the node takes trials."""
@@ -196,24 +234,7 @@ class Schedule:
         state = self.nodes[node]
         return state.slots if "cpu" in self._served(node) else max(1, state.gpus)
 
-    def _fitting(self, state: Node, needs: list[Need]) -> Need | None:
-        """Return the widest need that there is room for now and that keeps no wider one waiting."""
-        spare = len(state.free_cores)
-        for threads, device in needs:
-            if device != "cpu" and not state.free_gpus:
-                continue  # cores need not wait for an accelerator
-            if threads <= spare:
-                return threads, device
-            # The cores that such trials leave over, side by side, are for narrower ones.
-            narrow = sum(width for width in state.widths if width < threads)
-            spare = min(spare, state.slots % threads - narrow)
-        return None
-
-    def _place(self, node: str, work: Work) -> tuple[Work, Place]:
-        state = self.nodes[node]
-        cores = tuple(state.free_cores[: work.threads])
-        del state.free_cores[: work.threads]
-        gpu = "" if work.device == "cpu" else state.free_gpus.pop(0)
-        state.widths.append(work.threads)
-        state.exclusive = state.timed = work.exclusive
-        return work, Place(node, cores, gpu, work.exclusive)
+    def _place(self, node: str, work: Work, cores: Sequence[int], gpu: str) -> tuple[Work, Place]:
+        place = Place(node, tuple(cores[: work.threads]), gpu, work.exclusive)
+        self.nodes[node].give(place, self._clock() + self._waiting.seconds(work))
+        return work, place

@@ -1,6 +1,6 @@
 """The trials that wait, longest first, by what they are now expected to take.
 
-Trials that share a node queue by what they need of it. Those that run alone queue as units: the
+Trials that share a node queue by what they need of it. Those that are timed queue as units: the
 trials of a block that are compared with each other, in the order that was drawn for them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.executors.work import Work
@@ -22,14 +22,20 @@ Need = tuple[int, str]  # threads, device
 
 @dataclass(slots=True)
 class Unit:
-    """Trials that run alone on one node, one after another."""
+    """Trials that run on one node, and one accelerator of it, one after another."""
 
     device: str
     threads: int
     setting: str
     works: deque[Work] = field(default_factory=deque)
     node: str | None = None  # where its first trial went
+    gpu: str = ""  # and to which accelerator
     seconds: float = 0.0  # of those that wait, when last sorted
+
+    @property
+    def need(self) -> Need:
+        """Return what each of its trials needs."""
+        return self.threads, self.device
 
 
 @dataclass(slots=True)
@@ -58,7 +64,7 @@ class Waiting:
         self._seen, self._sort_at = 0, 1.0
         self._queues: dict[Need, deque[Work]] = defaultdict(deque)
         self._units: dict[tuple[str, int], Unit] = {}
-        self._accounts: dict[tuple[str, bool], Account] = defaultdict(Account)
+        self._accounts: dict[tuple[Need, bool], Account] = defaultdict(Account)
         for work in works:
             self._queue(work).append(work)
         self._sort()
@@ -78,35 +84,58 @@ class Waiting:
         """Return the units of which a trial waits, the longest first."""
         return [unit for unit in self._units.values() if unit.works]
 
-    def account(self, devices: Iterable[str], alone: bool) -> Account:
-        """Return the seconds of all trials for some devices that run alone, or that share."""
-        found = [self._accounts[device, alone] for device in devices]
-        return Account(sum(one.left for one in found), sum(one.given for one in found))
+    def account(self, devices: Collection[str], timed: bool) -> Account:
+        """Return the seconds of all trials for some devices that are timed, or that are not."""
+        found = self.accounts(devices, timed).values()
+        left, given = (one.left for one in found), (one.given for one in found)
+        return Account(math.fsum(left), math.fsum(given))
+
+    def accounts(self, devices: Collection[str], timed: bool) -> dict[Need, Account]:
+        """Return the same, by what the trials need."""
+        return {
+            need: account
+            for (need, kind), account in self._accounts.items()
+            if kind == timed and need[1] in devices
+        }
 
     def take(self, need: Need) -> Work:
         """Return the longest of the trials with a need; it waits no more."""
         return self._hand_out(self._queues[need].popleft())
 
-    def take_of(self, unit: Unit, node: str) -> Work:
-        """Return the next trial of a unit, the rest of which then waits for the same node."""
-        unit.node = node
+    def take_within(self, need: Need, seconds: float) -> Work | None:
+        """Return the longest that takes no longer; it waits no more."""
+        queue = self._queues[need]
+        if self.seconds(queue[-1]) > seconds:
+            return None
+        found = next(work for work in queue if self.seconds(work) <= seconds)
+        queue.remove(found)
+        return self._hand_out(found)
+
+    def take_of(self, unit: Unit, node: str, gpu: str) -> Work:
+        """Return the next trial of a unit, the rest of which then waits for the same place."""
+        unit.node, unit.gpu = node, gpu
         return self._hand_out(unit.works.popleft())
+
+    def left(self, unit: Unit) -> float:
+        """Return the seconds of a unit's trials that wait."""
+        return math.fsum(map(self.seconds, unit.works))
 
     def put_back(self, work: Work) -> None:
         """Have a trial wait again, as the next of its like."""
         self._queue(work).appendleft(work)
-        self._accounts[work.device, work.exclusive].move(-self._size(work))
+        self._account(work).move(-self._size(work))
 
     def drop(self, work: Work) -> None:
         """Forget a trial."""
         self._queue(work).remove(work)
-        account = self._accounts[work.device, work.exclusive]
+        account = self._account(work)
         account.left = max(0.0, account.left - self._size(work))
 
-    def leave(self, node: str) -> None:
-        """Note that a node is gone: what was to be compared on it goes on elsewhere."""
+    def leave(self, node: str, but: Collection[str] = ()) -> None:
+        """Note that a node is gone, but for some accelerators: what was begun goes on elsewhere."""
         for unit in self._units.values():
-            unit.node = None if unit.node == node else unit.node
+            if unit.node == node and unit.gpu not in but:
+                unit.node = None
 
     def learn(self, work: Work, seconds: float) -> None:
         """Take in how long a trial took that ended well."""
@@ -133,11 +162,14 @@ class Waiting:
         return self._units[key].works
 
     def _hand_out(self, work: Work) -> Work:
-        self._accounts[work.device, work.exclusive].move(self._size(work))
+        self._account(work).move(self._size(work))
         return work
 
+    def _account(self, work: Work) -> Account:
+        return self._accounts[(work.threads, work.device), work.exclusive]
+
     def _size(self, work: Work) -> float:
-        """Return the seconds of a whole node, or else of one core or one accelerator of it."""
+        """Return the seconds that are timed, or else of one core or one accelerator."""
         shared = work.device == "cpu" and not work.exclusive
         return self.seconds(work) * (work.threads if shared else 1)
 
@@ -145,10 +177,10 @@ class Waiting:
         for need, works in self._queues.items():  # stable: equals go block by block
             self._queues[need] = deque(sorted(works, key=self.seconds, reverse=True))
         for unit in self._units.values():
-            unit.seconds = sum(map(self.seconds, unit.works))
+            unit.seconds = self.left(unit)
         longest = sorted(self._units.items(), key=lambda item: -item[1].seconds)
         self._units = dict(longest)
         for account in self._accounts.values():
             account.left = 0.0
         for work in self:
-            self._accounts[work.device, work.exclusive].left += self._size(work)
+            self._account(work).left += self._size(work)

@@ -10,7 +10,7 @@ from harness.executors.protocol import plain
 from harness.forecast.demand import levels
 from harness.trial import Trial
 
-TIMED = "speed"  # the measurement that needs a node to itself
+TIMED = "speed"  # the measurement that needs a node, or an accelerator and its cores, to itself
 ALONE = 2  # losses after which a trial runs alone: what it ran beside may be what brought them
 UNKNOWN_SECONDS = 1.0  # of a trial that nobody foretold; what is seen of its like corrects it
 
@@ -24,7 +24,7 @@ class Work:
     block: int
     device: str
     threads: int
-    exclusive: bool
+    exclusive: bool  # timed, or alone: nothing that fills cores runs on its node meanwhile
     seconds: float  # its limit
     memory_bytes: int | None
     expected: float  # seconds
@@ -49,6 +49,11 @@ class Work:
             setting=_setting(trial),
             losses=losses,
         )
+
+    @property
+    def alone(self) -> bool:
+        """Return whether it has its whole node to itself, as one that may bring others down."""
+        return self.losses >= ALONE
 
     def lost(self) -> Work:
         """Return it as it waits after one more fault of its node or agent."""

@@ -175,6 +175,12 @@ def trivial(payload):
     return _done(payload, pid=os.getpid())
 
 
+def rest(payload):
+    """Sleep for the trial's seed, in milliseconds."""
+    time.sleep(payload["seed"] / 1000)
+    return _done(payload)
+
+
 def as_told(payload):
     """Do what the trial's `cell` says, for `sequence_length` milliseconds where that matters.
 

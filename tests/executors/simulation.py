@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from trials import trial
 
-from harness.executors.schedule import Node, Place, Schedule
-from harness.executors.share import soonest
-from harness.executors.work import Work
+from harness.executors.node import Node
+from harness.executors.schedule import Schedule
+from harness.executors.waiting import Unit
+from harness.executors.work import Place, Work
 from harness.trial import Choice, Implementation, Limits
 
 OFF = 0.7  # of the log of a series' time over what was foretold: twice as long, or half
@@ -24,6 +25,11 @@ class Host:
     accelerator: str = ""
     kind: str = ""
 
+    def seats(self, work):
+        """Return how many such timed trials may run here at a time, each with its accelerator."""
+        apart = work.device != "cpu" and work.threads * self.gpus <= self.cores
+        return max(1, self.gpus) if apart else 1
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,21 +40,24 @@ class Run:
 
 
 class FirstCome(Schedule):
-    """The control: trials as they were drawn, those that run alone once their node is empty."""
+    """The control: trials as they were drawn, a timed one alone, once its node is empty."""
 
-    def __init__(self, works):
-        super().__init__(works)
+    def __init__(self, works, clock):
+        super().__init__(works, clock)
         self._drawn = list(works)
 
     def next(self, name):
         node = self.nodes[name]
         for work in self._drawn:
             if self._suits(name, work.device, work.threads):
-                short = len(node.free_cores) < work.threads or (work.exclusive and node.widths)
-                if short or node.exclusive or (work.device != "cpu" and not node.free_gpus):
+                short = len(node.free_cores) < work.threads or (work.exclusive and node.packed)
+                if short or node.alone or (work.device != "cpu" and not node.free_gpus):
                     return None
                 self._drawn.remove(work)
-                return self._place(name, work)
+                gpu = "" if work.device == "cpu" else node.free_gpus[0]
+                if work.exclusive:
+                    node.timed[gpu], node.alone = Unit(work.device, work.threads, ""), True
+                return self._place(name, work, node.free_cores, gpu)
         return None
 
     def learn(self, work, seconds):
@@ -86,13 +95,14 @@ def sweep(rng, devices=("cpu",), threads=(1,), settings=4, rivals=5, blocks=6):
     return works, truth
 
 
-def simulate(made, hosts, truth):
-    """Return every run of a schedule on hosts by name, in the order of its beginning."""
+def simulate(kind, works, hosts, truth):
+    """Return every run of a kind of schedule on hosts by name, in the order of its beginning."""
+    now, made = 0.0, kind(works, lambda: now)
     for name, host in hosts.items():
         made.nodes[name] = Node(host.cores, host.gpus, host.accelerator)
     for name, host in hosts.items():
         made.open(name, range(host.cores), list(map(str, range(host.gpus))), host.kind)
-    runs, running, now = [], [], 0.0
+    runs, running = [], []
     while True:
         for name in hosts:
             while given := made.next(name):
@@ -107,46 +117,28 @@ def simulate(made, hosts, truth):
         made.learn(run.work, run.ended - run.began)
 
 
-def overlaps(runs):
-    """Return the pairs of runs that shared a node while one of them was timed."""
+def overlaps(runs, hosts):
+    """Return the pairs of runs that shared a node against the rules, one of them timed."""
     by_node = defaultdict(list)
     for run in runs:
         by_node[run.place.node].append(run)
     return [
         (one, other)
-        for each in by_node.values()
+        for name, each in by_node.items()
         for one in each
         for other in each
         if one.work.exclusive and one is not other
         if one.began < other.ended and other.began < one.ended
+        if not apart(one, other, hosts[name])
     ]
 
 
-def bound(works, truth, hosts):
-    """Return the seconds that no schedule can beat: of the pool of hosts that has most to do.
-
-    Trials for processors are for the hosts without accelerators, of which there must be some.
-    """
-    needs = {(work.device, work.threads) for work in works}
-    return max(_bound(works, truth, hosts, *need) for need in needs)
-
-
-def _bound(works, truth, hosts, device, threads):
-    """Return the bound from the trials of a device that have so many threads or more."""
-    mine = [work for work in works if work.device == device and work.threads >= threads]
-    if device == "cpu":
-        able = [host for host in hosts.values() if not host.gpus and host.cores >= threads]
-        widths = sorted(host.cores for host in able)
-    else:
-        able = [host for host in hosts.values() if host.accelerator == device]
-        widths = sorted(min(host.gpus, host.cores // threads) for host in able)
-    units, packed, longest = defaultdict(float), 0.0, 0.0
-    for work in mine:
-        seconds = truth[work.index]
-        if work.exclusive:
-            units[work.setting, work.block] += seconds
-        else:
-            packed += seconds * (work.threads if device == "cpu" else 1)
-            longest = max(longest, seconds)
-    alone = list(units.values())
-    return max(soonest(widths, sum(alone), packed), longest, *alone, 0.0)
+def apart(one, other, host):
+    """Return whether two runs may be timed side by side."""
+    return (
+        one.work.exclusive
+        and other.work.exclusive
+        and host.seats(one.work) > 1 < host.seats(other.work)
+        and one.place.gpu != other.place.gpu
+        and not set(one.place.cores) & set(other.place.cores)
+    )

@@ -39,7 +39,8 @@ class Falling(Cluster):
     def answers(self, references, seconds):
         if self._hello in references:
             self.fallen = False
-            told = {"fault": "", "passing": False, "cores": (0, 1), "gpus": (), "kind": "any"}
+            told = {"fault": "", "passing": False, "cores": (0, 1), "kind": "any"}
+            told |= {"gpus": (), "near": ()}
             return [(self._hello, told)]
         falls = any(size == KILLER for _, size in self._running.values())
         given, self._running = self._running, {}

@@ -1,13 +1,11 @@
 """Sweeps on four nodes, two of them with accelerators in name, one of them lost on the way."""
 
-import os
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import combinations
 
 import pytest
+from hosts import A100, H100, hosts
 from trials import trial
 
 from harness.executors import ray
@@ -18,8 +16,12 @@ from harness.trial import Choice, Implementation
 
 pytestmark = pytest.mark.ray
 
-HERE = Path(__file__).parent
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on both sides, or 127.0.0.1 is replaced
+NODES = [
+    {"num_cpus": 1},
+    {"num_cpus": 2, "num_gpus": 2, **H100},
+    {"num_cpus": 1, "num_gpus": 1, **A100},
+    {"num_cpus": 2},
+]
 
 
 @dataclass(frozen=True)
@@ -60,25 +62,8 @@ def mixed_sweep(settings):
 
 @pytest.fixture(scope="module")
 def sweep():
-    hosts = subprocess.Popen(
-        [sys.executable, str(HERE / "hosts.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={
-            **os.environ,
-            **LOOPBACK,
-            "PYTHONPATH": str(HERE),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_worker_niceness": "0",
-        },
-    )
-    patch = pytest.MonkeyPatch()
-    for name, value in LOOPBACK.items():
-        patch.setenv(name, value)
-    try:
-        settings = Settings(address=hosts.stdout.readline().strip(), target="faults:as_told")
+    with hosts(NODES) as (address, process):
+        settings = Settings(address=address, target="faults:as_told")
         asks = [ask_of(trial("describe_done", hidden_size=n), settings.target) for n in range(2)]
         answers = list(ray.survey(asks, settings))
         site = ray.look(settings)
@@ -94,12 +79,9 @@ def sweep():
         for record in ray.run(trials, settings):
             records.append(record)
             if len(records) == 5:
-                hosts.stdin.write("remove\n")
-                hosts.stdin.flush()
+                process.stdin.write("remove\n")
+                process.stdin.flush()
         yield Sweep(site, trials, records, answers, mixed)
-    finally:
-        patch.undo()
-        hosts.communicate(timeout=30)
 
 
 def test_the_cluster_tells_its_kinds_of_device(sweep):
@@ -125,48 +107,70 @@ def test_every_trial_is_done_once_though_a_node_was_lost(sweep):
 
 def test_a_trial_for_an_accelerator_is_given_one(sweep):
     seen = [record.values["cuda"] for record in sweep.records if record.trial.device == "cuda"]
-    assert seen == ["0", "0"]
+    assert len(seen) == 2
+    assert set(seen) <= {"0", "1"}
 
 
-def spans(records):
-    """Return the recorded times by node."""
+def by_place(records, *names):
+    """Return the records of what was done, in the order of their beginning, by node and more."""
     found = defaultdict(list)
-    for record in records:
+    for record in sorted(records, key=lambda record: record.started):
         assert record.status == "done", record.reason
-        found[record.node].append((record.started, record.ended, record.trial))
+        seen = {"cores": tuple(record.environment["affinity"]), "gpu": accelerator(record)}
+        found[record.node, *(seen[name] for name in names)].append(record)
     return found
 
 
-def overlaps(found):
+def accelerator(record):
+    return record.environment["variables"]["CUDA_VISIBLE_DEVICES"]
+
+
+def overlaps(records):
+    """Return the pairs that shared a node, one of them timed."""
     return [
         (one, other)
-        for own in found.values()
-        for began, ended, one in own
-        for other_began, other_ended, other in own
-        if one.measurement == "speed" and one is not other
-        if began < other_ended and other_began < ended
+        for own in by_place(records).values()
+        for one, other in combinations(own, 2)
+        if "speed" in (one.trial.measurement, other.trial.measurement)
+        if one.started < other.ended and other.started < one.ended
     ]
 
 
-def test_nothing_shares_a_node_with_a_timed_trial(sweep):
-    assert overlaps(spans(sweep.mixed)) == []
+def apart(one, other):
+    """Return whether two timed trials have an accelerator each, and cores."""
+    return (
+        one.trial.measurement == other.trial.measurement
+        and bool(accelerator(one) and accelerator(other))
+        and accelerator(one) != accelerator(other)
+        and not set(one.environment["affinity"]) & set(other.environment["affinity"])
+    )
+
+
+def test_nothing_shares_a_node_with_a_timed_trial_but_another_accelerator_s(sweep):
+    assert [pair for pair in overlaps(sweep.mixed) if not apart(*pair)] == []
     longer = [replace(record, ended=record.ended + 1.0) for record in sweep.mixed]
-    assert overlaps(spans(longer)) != []
+    assert [pair for pair in overlaps(longer) if not apart(*pair)] != []
+
+
+def test_two_accelerators_of_a_node_are_timed_side_by_side(sweep):
+    pairs = overlaps(sweep.mixed)
+    assert {(one.trial.device, other.trial.device) for one, other in pairs} == {
+        ("cuda:H100", "cuda:H100")
+    }
+    assert all(one.trial.block != other.trial.block for one, other in pairs)
 
 
 def test_every_device_is_served_by_its_own_nodes_alone(sweep):
-    served = {node: {each.device for _, _, each in own} for node, own in spans(sweep.mixed).items()}
-    assert sorted(map(sorted, served.values())) == [["cpu"], ["cpu"], ["cuda:A100"], ["cuda:H100"]]
+    found = by_place(sweep.mixed).values()
+    served = [sorted({record.trial.device for record in own}) for own in found]
+    assert sorted(served) == [["cpu"], ["cpu"], ["cuda:A100"], ["cuda:H100"]]
 
 
-def test_rivals_of_a_block_share_a_node_one_after_the_other_as_drawn(sweep):
-    for own in spans(sweep.mixed).values():
-        timed = [
-            each
-            for _, _, each in sorted(own, key=lambda span: span[0])
-            if each.measurement == "speed"
-        ]
-        for first, second in zip(timed[::2], timed[1::2], strict=True):
+def test_rivals_of_a_block_share_a_place_one_after_the_other_as_drawn(sweep):
+    timed = [record for record in sweep.mixed if record.trial.measurement == "speed"]
+    for own in by_place(timed, "gpu", "cores").values():
+        trials = [record.trial for record in own]
+        for first, second in zip(trials[::2], trials[1::2], strict=True):
             assert (first.block, first.hidden_size) == (second.block, second.hidden_size)
             assert [str(each.implementation.gradient) for each in (first, second)] == [
                 "rival1",
@@ -181,4 +185,4 @@ def test_a_mixed_sweep_ends_soon_on_processors_of_two_widths(sweep):
         seconds[record.trial.measurement == "speed"] += record.ended - record.started
     took = max(record.ended for record in mine) - min(record.started for record in mine)
     # What passes between two trials, 10 ms of 200 when quiet, counts too: bench_makespan is strict.
-    assert took < 1.5 * soonest([1, 2], seconds[True], seconds[False])
+    assert took < 1.5 * soonest([(1.0, 1), (1.0, 2)], seconds[True], seconds[False])

@@ -6,11 +6,13 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 import pytest
-from simulation import FirstCome, Host, bound, overlaps, simulate, sweep
+from bound import bound
+from simulation import FirstCome, Host, overlaps, simulate, sweep
 from trials import trial
 
-from harness.executors.schedule import Node, Schedule
-from harness.executors.work import Work
+from harness.executors.node import Node
+from harness.executors.schedule import Schedule
+from harness.executors.work import ALONE, Work
 
 
 def schedule(*trials, accelerators=None, kinds=None, **nodes):
@@ -23,7 +25,7 @@ def opened(made, accelerators=None, kinds=None, **nodes):
     for name, (cores, gpus) in nodes.items():
         made.nodes[name] = Node(cores, gpus, (accelerators or {}).get(name, ""))
     for name, (cores, gpus) in nodes.items():
-        made.open(name, range(cores), map(str, range(gpus)), (kinds or {}).get(name, ""))
+        made.open(name, range(cores), list(map(str, range(gpus))), (kinds or {}).get(name, ""))
     return made
 
 
@@ -129,13 +131,112 @@ def test_each_accelerator_has_one_trial_at_a_time_and_cores_need_not_wait_for_it
     assert starts(made, "node")[0] == [1]
 
 
-def test_rivals_have_the_same_accelerator():
-    made = schedule(*[trial(device="cuda", measurement="speed")] * 3, node=(2, 2))
-    gpus = []
-    while given := made.next("node"):
-        gpus.append(given[1].gpu)
-        made.release(given[1])
-    assert gpus == ["0", "0", "0"]
+def timed(blocks, **fields):
+    """Return two rivals for an accelerator in each block."""
+    return [
+        trial(measurement="speed", device="cuda", block=block, **fields)
+        for block in range(blocks)
+        for _ in range(2)
+    ]
+
+
+def test_accelerators_are_timed_side_by_side_each_with_its_share_of_the_cores():
+    made = schedule(*timed(3), node=(5, 2))
+    indices, places = starts(made, "node")
+    assert indices == [0, 2]
+    assert [(place.gpu, place.cores) for place in places] == [("0", (0,)), ("1", (2,))]
+    made = schedule(*timed(3, threads=2), node=(5, 2))
+    assert [place.cores for place in starts(made, "node")[1]] == [(0, 1), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"threads": 3}, {"device": "cpu"}], ids=["wider than a share", "for a processor"]
+)
+def test_a_timed_trial_that_fits_no_share_has_the_whole_node(asked):
+    speed = [
+        trial(**{"measurement": "speed", "device": "cuda", "block": block} | asked)
+        for block in range(2)
+    ]
+    assert drain(schedule(*speed, node=(5, 2)), "node") == [(0, 1), (1, 1)]
+
+
+def test_rivals_have_the_same_accelerator_and_the_same_cores():
+    made = schedule(*timed(2), node=(2, 2))
+    _, [first, second] = starts(made, "node")
+    made.release(second)
+    assert starts(made, "node") == ([3], [second])
+    made.release(first)
+    assert starts(made, "node") == ([1], [first])
+
+
+def test_a_share_is_of_the_cores_near_its_accelerator():
+    made = schedule(*timed(2), node=(4, 2))
+    made.open("node", range(4), ["0", "1"], near=[(2, 3), (0, 1)])
+    assert [place.cores for place in starts(made, "node")[1]] == [(2,), (0,)]
+
+
+def test_packed_trials_wait_until_every_accelerator_has_been_timed_and_the_other_way_round():
+    short = [trial(device="cuda") for _ in range(4)]
+    made = schedule(*timed(2), *short, node=(2, 2))
+    indices, places = starts(made, "node")
+    assert indices == [4]  # an eighth of all that share: now it is the other's turn
+    made.release(places[0])
+    order = []
+    while places:
+        indices, places = starts(made, "node")
+        order.append(indices)
+        for place in places:
+            made.release(place)
+    assert order == [[0, 2], [1, 3], [5, 6], [7], []]
+
+
+def test_the_longest_units_do_not_keep_an_accelerator_idle_where_a_shorter_one_fits():
+    seconds = [8.0, 8.0, 8.0, 8.0, 2.0, 2.0, 2.0, 2.0]
+    works = [Work.of(n, one, 0, seconds[n]) for n, one in enumerate(timed(4))]
+    works += [Work.of(8 + n, trial(device="cuda"), 0, 1.0) for n in range(9)]
+    made = opened(Schedule(works), node=(3, 3))
+    packed = []
+    while (given := made.next("node")) and not given[0].exclusive:
+        packed.append(given)
+    for _, place in packed:
+        made.release(place)
+    assert starts(made, "node")[0] == [0, 2, 4]
+
+
+@pytest.mark.parametrize(("now", "begun"), [(9.0, [3]), (9.5, [])], ids=["room", "none"])
+def test_a_node_that_is_to_time_begins_only_what_ends_before_it_can(now, begun):
+    clock = [0.0]
+    works = [Work.of(n, trial(), 0, seconds) for n, seconds in enumerate((10.0, 9.0, 3.0, 1.0))]
+    works.append(Work.of(4, trial(measurement="speed"), 0, 1.0))
+    made = opened(Schedule(works, lambda: clock[0]), node=(2, 0))
+    indices, places = starts(made, "node")
+    assert indices == [0, 1]
+    clock[0] = now
+    made.release(places[1])
+    assert starts(made, "node")[0] == begun
+
+
+def test_who_may_have_brought_others_down_is_timed_alone_where_its_rivals_were():
+    made = schedule(*timed(2), node=(2, 2))
+    (work, first), (other, second) = made.next("node"), made.next("node")
+    made.release(second)
+    for _ in range(ALONE):
+        other = other.lost()
+    made.requeue(other)
+    assert made.next("node") is None
+    made.release(first)
+    assert (work.index, starts(made, "node")) == (0, ([1], [first]))
+    made.release(first)
+    assert starts(made, "node") == ([2], [second])
+
+
+def test_a_unit_whose_accelerator_did_not_come_back_goes_on_on_another():
+    made = schedule(*timed(1), node=(2, 2))
+    _, [place] = starts(made, "node")
+    assert place.gpu == "0"
+    made.open("node", range(2), ["1"])
+    [place] = starts(made, "node")[1]
+    assert place.gpu == "1"
 
 
 def test_a_kind_of_accelerator_is_found_where_it_is():
@@ -228,24 +329,32 @@ CLUSTER = {
     "single": Host(4, 1, "cuda:A100"),
     "double": Host(8, 2, "cuda:H100"),
 }
-CLUSTERS = {"all": CLUSTER, "three": dict(list(CLUSTER.items())[:3]), "one": {"one": Host(4)}}
+CLUSTERS = {
+    "all": CLUSTER,
+    "three": dict(list(CLUSTER.items())[:3]),
+    "one": {"one": Host(4)},
+    "accelerators": {"two": Host(4, 2, "cuda:H100"), "four": Host(8, 4, "cuda:H100")},
+    "machine": {"machine": Host(8, 4, "cuda:H100")},
+}
+DEVICES = {"accelerators": ["cuda:H100"]}
 
 
 @pytest.fixture(scope="module", params=CLUSTERS, ids=str)
 def mixed(request):
     """Return a random mixed sweep, its cluster, and what became of it by us and by the control."""
     hosts = CLUSTERS[request.param]
-    devices = ["cpu", *(host.accelerator for host in hosts.values() if host.gpus)]
+    found = sorted({host.accelerator for host in hosts.values() if host.gpus})
+    devices = DEVICES.get(request.param, ["cpu", *found])
     works, truth = sweep(random.Random(request.param), devices, threads=(1, 2), rivals=4)
-    return works, truth, hosts, simulate(Schedule(works), hosts, truth)
+    return works, truth, hosts, simulate(Schedule, works, hosts, truth)
 
 
 def test_a_mixed_sweep_runs_everything_once_and_nothing_beside_a_timed_trial(mixed):
-    works, _, _, runs = mixed
+    works, _, hosts, runs = mixed
     assert sorted(run.work.index for run in runs) == list(range(len(works)))
-    assert overlaps(runs) == []
+    assert overlaps(runs, hosts) == []
     moved = [replace(run, began=run.began - 1e-3) for run in runs]
-    assert overlaps(moved) != []
+    assert overlaps(moved, hosts) != []
 
 
 def test_a_mixed_sweep_ends_within_a_tenth_of_the_soonest_end(mixed):
@@ -255,24 +364,45 @@ def test_a_mixed_sweep_ends_within_a_tenth_of_the_soonest_end(mixed):
 
 def test_trials_as_drawn_would_end_later():
     works, truth = sweep(random.Random("three"), threads=(1, 2), rivals=4)
-    drawn = simulate(FirstCome(works), CLUSTERS["three"], truth)
-    ours = simulate(Schedule(works), CLUSTERS["three"], truth)
+    drawn = simulate(FirstCome, works, CLUSTERS["three"], truth)
+    ours = simulate(Schedule, works, CLUSTERS["three"], truth)
     assert max(run.ended for run in drawn) > 1.1 * max(run.ended for run in ours)
 
 
-def test_rivals_of_a_block_share_a_node_in_the_order_drawn_and_nothing_comes_between(mixed):
+def test_rivals_of_a_block_share_a_place_in_the_order_drawn_and_nothing_comes_between(mixed):
     _, _, _, runs = mixed
-    for name in {run.place.node for run in runs}:
-        own = [run.work for run in runs if run.place.node == name]
+    seat = [(run.place.node, run.place.gpu) for run in runs]
+    for place in set(seat):
+        own = [run.work for run, where in zip(runs, seat, strict=True) if where == place]
         units = [(work.setting, work.block) if work.exclusive else work.index for work in own]
         assert len([key for key, _ in groupby(units)]) == len(set(units))
     by_unit = defaultdict(list)
-    for run in runs:
+    for run, where in zip(runs, seat, strict=True):
         if run.work.exclusive:
-            by_unit[run.work.setting, run.work.block].append(run)
-    assert all(len({run.place.node for run in unit}) == 1 for unit in by_unit.values())
-    drawn = [[run.work.index for run in unit] for unit in by_unit.values()]
+            by_unit[run.work.setting, run.work.block].append((where, run.work.index))
+    assert all(len({where for where, _ in unit}) == 1 for unit in by_unit.values())
+    drawn = [[index for _, index in unit] for unit in by_unit.values()]
     assert drawn == [sorted(unit) for unit in drawn]
+
+
+@pytest.mark.parametrize(
+    ("host", "threads", "seconds"),
+    [
+        (Host(4), 1, 2 * 12.0 + 12.0 / 4),
+        (Host(8, 4, "cuda"), 1, 12.0 + 12.0 / 4),
+        (Host(8, 4, "cuda"), 2, 12.0 + 12.0 / 4),
+        (Host(8, 4, "cuda"), 3, 4 * 12.0 + 12.0 / 2),
+    ],
+    ids=["processors", "accelerators", "as wide as a share", "wider than a share"],
+)
+def test_the_bound_is_what_a_host_needs_for_either_kind(host, threads, seconds):
+    """Four units of 12 s, of which a host may time so many at a time, and 12 packed seconds."""
+    asked = {"threads": threads, "device": host.accelerator or "cpu"}
+    blocks = range(4 if host.gpus else 2)
+    works = [trial(measurement="speed", block=block, **asked) for block in blocks]
+    works = [Work.of(index, each, 0) for index, each in enumerate([*works, *[trial(**asked)] * 12])]
+    truth = {work.index: 12.0 if work.exclusive else 1.0 for work in works}
+    assert bound(works, truth, {"one": host}) == pytest.approx(seconds)
 
 
 def test_no_node_idles_while_it_could_work(mixed):
@@ -294,10 +424,8 @@ def test_no_node_idles_while_it_could_work(mixed):
 def test_neither_kind_starves(mixed):
     """While both wait, a third of the sweep never passes without one of each."""
     _, _, _, runs = mixed
-    third = max(run.ended for run in runs) / 3
+    third, device = max(run.ended for run in runs) / 3, min(run.work.device for run in runs)
     for kind in (True, False):
-        begins = [
-            0.0,
-            *(run.began for run in runs if run.work.exclusive is kind and run.work.device == "cpu"),
-        ]
+        mine = [run for run in runs if run.work.device == device and run.work.exclusive is kind]
+        begins = [0.0, *(run.began for run in mine)]
         assert max(after - before for before, after in pairwise(begins)) < third

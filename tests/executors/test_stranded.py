@@ -29,7 +29,8 @@ class OneFalls(Cluster):
 
     def hello(self, agent):
         gpus = ("0", "1") if agent == "fast" else ()
-        told = {"fault": "", "passing": False, "cores": (0, 1), "gpus": gpus, "kind": "any"}
+        told = {"fault": "", "passing": False, "cores": (0, 1), "kind": "any"}
+        told |= {"gpus": gpus, "near": ()}
         return self._will_answer(told)
 
     def run(self, agent, request, exclusive):
