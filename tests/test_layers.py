@@ -35,6 +35,7 @@ ONLY_IN = {
     "click": {"cli"},
     "rich": {"cli"},
     "tomllib": {"sweep", "data"},
+    "pynvml": {"doctor"},
     # Ray, pip, git, the reader of the allocator's log
     "subprocess": {"executors", "data", "environment", "measure"},
 }

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness import environment
-from harness.doctor import allowance, clock, company, counters, processor, software
+from harness.doctor import allowance, clock, company, counters, gpu, processor, software
 from harness.doctor.kernel import Kernel
 
 
@@ -17,6 +17,7 @@ def examine_json(data: Mapping[str, Any]) -> dict[str, Any]:
     found = [
         *company.findings(kernel),  # first: the rest of the examination is company too
         *processor.findings(kernel),
+        *gpu.findings(),
         *allowance.findings(kernel),
         *software.findings(),
         *clock.findings(kernel),

@@ -9,7 +9,8 @@ floor_sequences_per_sample (these three null where the floor's matrices did not 
 theory, threads_in_force, affinity, and of the machine meanwhile: governor_before, governor_after
 (of the cores of this process), load_before, load_after, cpu_pressure_before, cpu_pressure_after,
 window_seconds, preemptions, busy_seconds (of others, by name), machine_busy_seconds,
-own_busy_seconds, throttles, quota_pauses, swapped_pages, stolen_seconds (null: not counted there).
+own_busy_seconds, throttles, quota_pauses, swapped_pages, stolen_seconds (null: not counted there),
+gpu_before and gpu_after (as nvml.Reading has it; null on a CPU, and where NVML does not answer).
 
 The learning rate is 0: the optimizer does all of its work and moves nothing, so that every sample
 times the same numbers.
@@ -27,6 +28,8 @@ from typing import Any
 
 import torch
 
+from harness.device import uuid
+from harness.doctor import nvml
 from harness.doctor.kernel import Kernel
 from harness.measure import surroundings
 from harness.measure.account import is_out_of_memory
@@ -55,20 +58,20 @@ def measure(rig: Rig) -> dict[str, Any]:
     protocol = SpeedProtocol(**rig.trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     drive = rig.drive(rig.optimizer(learning_rate=0.0))
     batch, generator = rig.batch(), rig.generator("method")
-    watch, kernel = stopwatch_of(rig.device, rig.synchronize), Kernel()
+    watch, kernel, gpu = stopwatch_of(rig.device, rig.synchronize), Kernel(), _gpu(rig.device)
 
     def sequence() -> None:
         drive.sequence(batch, drive.begin(rig.trial.batch_size, generator))
 
     clock_seconds = watch.cost_seconds()
-    before = Surroundings.now(kernel)
+    before = Surroundings.now(kernel, gpu)
     first_seconds = watch.sample(sequence, 1).seconds
     warmup = _warm_up(
         lambda: watch.sample(sequence, 1).seconds, protocol, accelerated=rig.device.type != "cpu"
     )
     per_sample = _runs_per_sample(statistics.median(warmup), clock_seconds, protocol)
     samples, stop_reason = _sample(lambda: watch.sample(sequence, per_sample), protocol)
-    after = Surroundings.now(kernel)
+    after = Surroundings.now(kernel, gpu)
     seconds = [sample.seconds for sample in samples]
     threads = torch.get_num_threads()
     theory = rig.theory()
@@ -97,6 +100,10 @@ def measure(rig: Rig) -> dict[str, Any]:
         "affinity": sorted(cores),
         **surroundings.values(before, after),
     }
+
+
+def _gpu(device: torch.device) -> nvml.Gpu | None:
+    return nvml.named(nvml.library(), uuid(device)) if device.type == "cuda" else None
 
 
 def _warm_up(take: Callable[[], float], protocol: SpeedProtocol, accelerated: bool) -> list[float]:

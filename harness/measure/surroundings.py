@@ -6,10 +6,10 @@ import os
 import resource
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.doctor import company, counters
+from harness.doctor import company, counters, nvml
 from harness.doctor.counters import Counters
 from harness.doctor.finding import DISTURBS, Finding
 from harness.doctor.kernel import CPUS, Kernel
@@ -28,10 +28,12 @@ class Surroundings:
     cpu_pressure: str | None  # as the kernel words it
     preemptions: int  # of this process
     governor: str | None  # of the cores that this process may run on
+    gpu: nvml.Reading | None = None  # of the one that it runs on; None: it does not, or none tells
 
     @classmethod
-    def now(cls, kernel: Kernel) -> Surroundings:
-        """Return how things are."""
+    def now(cls, kernel: Kernel, gpu: nvml.Gpu | None = None) -> Surroundings:
+        """Return how things are; the GPU first, which cools down while the rest is read."""
+        of_gpu = gpu.read() if gpu is not None else None
         read = counters.read(kernel)
         # The time of this process is our own, beside that of the one that forked it.
         usage = replace(read.usage, own=read.usage.own + time.process_time())
@@ -43,6 +45,7 @@ class Surroundings:
             cpu_pressure=kernel.text("proc/pressure/cpu"),
             preemptions=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
             governor=_governor(kernel, os.sched_getaffinity(0)),
+            gpu=of_gpu,
         )
 
 
@@ -65,6 +68,8 @@ def values(before: Surroundings, after: Surroundings) -> dict[str, Any]:
         "quota_pauses": _grown(one.pauses, other.pauses),
         "swapped_pages": _grown(one.swapped_pages, other.swapped_pages),
         "stolen_seconds": _grown(one.stolen_seconds, other.stolen_seconds),
+        "gpu_before": before.gpu and asdict(before.gpu),
+        "gpu_after": after.gpu and asdict(after.gpu),
     }
 
 
@@ -81,6 +86,8 @@ def flags(before: Surroundings, after: Surroundings, runs: int) -> list[str]:
         said.append(f"preempted {preemptions} times in {runs} runs")
     if before.governor != after.governor:
         said.append(f"the governor went from {before.governor} to {after.governor}")
+    if before.gpu is not None and after.gpu is not None:
+        said += nvml.flags(before.gpu, after.gpu, after.counters.at - before.counters.at)
     return said
 
 

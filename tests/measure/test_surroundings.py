@@ -7,6 +7,7 @@ from harness.doctor.company import Usage
 from harness.doctor.counters import Counters
 from harness.doctor.finding import disturbs, fine
 from harness.doctor.kernel import Kernel
+from harness.doctor.nvml import POLICIES, Reading
 from harness.measure.surroundings import Surroundings, _governor, flags, values
 
 QUIET = Surroundings(
@@ -48,6 +49,19 @@ def test_throttling_and_pressure_are_flagged_and_counted() -> None:
     pressed = replace(QUIET, standing=(disturbs("cpu pressure", "waited", "look"),))
     assert flags(pressed, later(), 10) == ["cpu pressure: waited"]
     assert flags(QUIET, replace(later(), standing=pressed.standing), 10) == ["cpu pressure: waited"]
+
+
+def test_a_gpu_is_read_beside_the_machine_and_its_throttling_flagged() -> None:
+    cool = Reading(1.98e9, 2.6e9, 40, 100.0, 0x1, dict.fromkeys(POLICIES, 0.0))
+    before, after = replace(QUIET, gpu=cool), replace(later(), gpu=cool)
+    assert flags(before, after, 10) == []
+    hot = replace(after, gpu=replace(cool, temperature_celsius=90, clock_reasons=0x20))
+    said = ["the GPU's clock was held back by its driver's limit on heat"]
+    assert flags(before, hot, 10) == said
+    found = values(before, hot)
+    assert found["gpu_before"]["temperature_celsius"] == 40
+    assert found["gpu_after"]["clock_reasons"] == 0x20
+    assert values(QUIET, later())["gpu_before"] is None
 
 
 def test_what_a_machine_does_not_count_is_null_and_no_flag() -> None:
