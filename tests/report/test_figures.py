@@ -155,6 +155,18 @@ def test_the_first_length_that_ran_out_of_memory_is_marked():
     assert texts(draw(records)["peak-memory"]).count("out of memory") == 1
 
 
+def test_what_is_left_at_the_longest_length_is_not_called_all():
+    records = [
+        replace(r, status="oom", reason="asked 2 GiB", values={})
+        if r.trial.sequence_length == 64 and r.trial.implementation.label != "native"
+        else r
+        for r in fake.records(replace(SMALL, measurements=("memory",)))
+    ]
+    found = draw(records)["peak-memory"].finding
+    assert found.startswith("At the longest T: native ")
+    assert "all" not in found
+
+
 def test_the_trivial_predictor_stands_on_the_axis_of_the_score():
     drawn = draw(fake.records(replace(SMALL, measurements=("training",))))["score"]
     assert {"trivial predictor", "mean squared error"} <= set(texts(drawn))

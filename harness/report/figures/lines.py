@@ -100,7 +100,8 @@ def levels(table: pd.DataFrame, unit: Unit, on: Scene) -> str:
     for name in sorted(middle.index, key=lambda name: (middle[name], on.series.index(name))):
         mine = last.loc[last["implementation"] == name, "estimate"]
         names.setdefault(unit.span(sorted(mine)), []).append(name)
-    if len(names) == 1:
+    reached = len(middle) == table["implementation"].nunique()  # by every series
+    if len(names) == 1 and len(middle) > 1 and reached:
         return f"At the longest T all are the same: {next(iter(names))}."
     return f"At the longest T: {'; '.join(f'{listed(some)} {at}' for at, some in names.items())}."
 
