@@ -4,16 +4,18 @@ Values: cap_bytes (the trial's limit; without one what the device has free), lon
 sweep's own length does not fit), predicted_length (by the method's formula, whose peak is what is
 static, the batch, what is kept and what it says of the backward pass; null without a formula),
 too_long (the shortest length seen not to fit; null where none was), bounded_by ("cap"; "memory": an
-allocation failed below the cap, for the limit of a process holds more than its tensors; "time": the
-next length would take too long; "task": it has no longer sequences), probes ([length, peak bytes],
-null where it failed), counted_by.
+allocation failed below the cap, for the limit of a process holds more than its tensors; "time":
+what is left of it is too short for a longer sequence; "task": it has no longer sequences), probes
+([length, peak bytes], null where it failed), counted_by.
 
 The peak grows with the length as a line, or nearly: each probe is put where the line through the
-last two reaches the cap, and inside the bracket of what fits and what does not.
+last two reaches the cap, and inside the bracket of what fits and what does not; shorter, where the
+time that is left is for a shorter one.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -35,6 +37,7 @@ TIME_SHARE = 0.8  # of the trial's limit: the record must still be written
 MARGIN = 1.25  # a longer sequence takes more than its share: caches are left behind
 FARTHEST = 16  # times the longest that fits: a line through two short probes may be off
 LINES = 8  # probes; from there on the bracket is halved, as no line was close
+SHORTEST = 1e-9  # seconds, the step of the clock: no probe takes none
 LONGEST = 2**40  # steps: a method whose memory does not grow has no predicted end
 
 
@@ -116,18 +119,19 @@ def _explore(
     while True:
         start = time.monotonic()
         search.learn(length, peak(length))
-        seconds = time.monotonic() - start
+        now = time.monotonic()
+        spent, left = max(now - start, SHORTEST), began + budget - now
         following = search.next(precision) if search.fits else None
         if following is None:
             return
-        if _refused(rig, following):
-            search.bounded_by = "task"
-            return
-        expected = MARGIN * seconds * following / length
-        if time.monotonic() - began + expected > budget:
+        most = int(length * left / (MARGIN * spent))
+        if most < search.fits + max(1, int(precision * search.fits)):
             search.bounded_by = "time"
             return
-        length = following
+        length = min(following, most)
+        if _refused(rig, length):
+            search.bounded_by = "task"
+            return
 
 
 def _refused(rig: Rig, length: int) -> bool:
@@ -136,6 +140,7 @@ def _refused(rig: Rig, length: int) -> bool:
 
 def _needed(rig: Rig, length: int) -> Account | None:
     """Return what a sequence of another length needs; None: it ran out of memory."""
+    _tidy(rig.device)
     longer = replace(rig, trial=replace(rig.trial, sequence_length=length))
     optimizer = longer.optimizer(learning_rate=0.0)
     try:
@@ -148,6 +153,14 @@ def _needed(rig: Rig, length: int) -> Account | None:
         if not is_out_of_memory(error):
             raise
         return None
+
+
+def _tidy(device: torch.device) -> None:
+    """Give back what an accelerator's allocator keeps of the length before, in pieces as it is."""
+    if device.type != "cpu":
+        gc.collect()  # a graph that holds itself holds its tensors too
+        torch.accelerator.synchronize(device)
+        torch.accelerator.empty_cache()
 
 
 def _needed_apart(rig: Rig, length: int) -> Account | None:

@@ -7,8 +7,8 @@ peak_bytes_per_step (what a step more adds, from the whole sequence and its firs
 T = 1), half (length, kept_bytes and peak_bytes of that half), theory (of the sequence),
 theory_peak_bytes, theory_kept_bytes_per_step, theory_peak_bytes_per_step, flags (where measured and
 theory are apart), counted_by, resident_peak_bytes (the operating system's view of the first
-sequence; null off Linux), reserved_peak_bytes (what the accelerator's allocator held; null on a
-CPU).
+sequence; null off Linux), allocated_peak_bytes (of an accelerator, whose allocator rounds up; with
+all that was there before) and reserved_peak_bytes (what it held of the device; both null on a CPU).
 
 Theory's peak is what is static, the batch, what is kept, and what a method's formula says of its
 backward pass; where that says nothing, it is the least there can be.
@@ -53,7 +53,7 @@ def measure(rig: Rig) -> dict[str, Any]:
     with resident_peak() as resident:
         _sequence(rig, optimizer, batch)
     found = account(rig, optimizer, batch)
-    reserved = allocator_peaks.reserved_peak_bytes(rig) if rig.device.type != "cpu" else None
+    peaks = allocator_peaks.device_peaks(rig)
     theory, static = rig.theory(), theory_static_bytes(rig)
     values = {
         "static_bytes": found.static,
@@ -64,7 +64,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "theory_peak_bytes": theory and static + found.batch + held(theory),
         "counted_by": found.counted_by,
         "resident_peak_bytes": resident[0] if resident else None,
-        "reserved_peak_bytes": reserved,
+        **peaks,
         "theory": theory and asdict(theory),
         **_per_step(rig, optimizer, batch, found, theory),
     }
@@ -151,12 +151,15 @@ def batch_bytes(batch: Batch) -> int:
 
 
 def lasting_bytes(rig: Rig, optimizer: torch.optim.Optimizer) -> int:
-    """Return the bytes of parameters and optimizer, which stay from sequence to sequence."""
+    """Return the bytes of parameters and optimizer, which stay from sequence to sequence.
+
+    On their own device: Adam keeps its counters in this machine's memory.
+    """
     states = [
         value
         for state in optimizer.state.values()
         for value in state.values()
-        if isinstance(value, torch.Tensor)
+        if isinstance(value, torch.Tensor) and value.device.type == rig.device.type
     ]
     return sum(tensor.nbytes for tensor in itertools.chain(rig.model.parameters(), states))
 

@@ -1,15 +1,17 @@
 """The longest length under a cap: found within the precision, or bounded by else."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
-from rigs import rig_of
+from rigs import REGISTRY, rig_of, trial_of
 
+from harness.measure import capacity
 from harness.measure.account import is_out_of_memory
 from harness.measure.capacity import Search, _explore, measure, predicted_length
 from harness.measure.memory import account
-from harness.rig import Rig
+from harness.rig import Rig, build
 from harness.trial import Limits
 
 CAP = 150_000
@@ -83,6 +85,54 @@ def test_few_probes_find_the_end_of_lines_roots_and_stairs(peak: object) -> None
     assert search.too_long <= search.fits * 1.01 + 1
     assert len(search.probes) <= 16  # eight by lines, then halves
     assert search.bounded_by == "cap"
+
+
+def test_a_shorter_probe_takes_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def peak(length: int) -> int:
+        nonlocal clock
+        clock += 0.01 * length
+        return 3 * length
+
+    monkeypatch.setattr(capacity, "time", SimpleNamespace(monotonic=lambda: clock))
+    search = Search(10**9)
+    _explore(search, peak, rig_of("capacity", sequence_length=10), 0.01, budget=10.0)
+    # After 10, 20 and 320 steps the next leap, to 5,120, would take 51 s; 6.5 s are left.
+    assert search.bounded_by == "time"
+    assert search.fits > 500
+    assert 8.0 < clock < 10.0
+
+
+def test_an_accelerators_cache_is_emptied_before_each_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log: list[str] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda _: log.append("synchronise"))
+    monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: log.append("empty"))
+    capacity._tidy(torch.device("cpu"))
+    assert log == []
+    monkeypatch.setattr(
+        capacity, "_tidy", lambda _, tidy=capacity._tidy: tidy(torch.device("cuda"))
+    )
+    rig = rig_of("capacity")
+    assert capacity._needed(rig, 10)
+    assert capacity._needed(rig, 20)
+    assert log == ["synchronise", "empty"] * 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_a_gpu_what_was_tried_before_does_not_change_the_longest_length() -> None:
+    limit = 256 * 2**20
+    settings = {"device": "cuda", "hidden_size": 256, "batch_size": 64, "sequence_length": 16}
+    trial = replace(trial_of("capacity", **settings), limits=Limits(60.0, limit))
+    first, second = (measure(build(trial, REGISTRY)) for _ in range(2))
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    assert first["bounded_by"] in ("cap", "memory")
+    assert first["too_long"] <= 1.01 * first["longest_length"] + 1
+    assert second["longest_length"] == pytest.approx(first["longest_length"], rel=0.01)
+    assert first["longest_length"] == pytest.approx(first["predicted_length"], rel=0.2)
 
 
 def test_an_allocation_that_fails_below_the_cap_bounds_it_too() -> None:

@@ -1,16 +1,20 @@
 """Exact bytes: beside theory, beside a tensor whose size is known, and beside nothing at all."""
 
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
+import torch
 from rigs import rig_of
 
 from harness.contract import Shape
+from harness.measure import allocator_peaks
 from harness.measure.memory import (
     _per_step,
     account,
     batch_bytes,
     disagreements,
+    lasting_bytes,
     measure,
 )
 from harness.trial import Choice
@@ -56,6 +60,55 @@ def test_static_bytes_are_parameters_gradients_and_two_moments_of_adam() -> None
     counters = 4 * len(params)  # Adam counts its steps in one float32 a tensor
     want = 4 * sum(param.nbytes for param in params) + counters
     assert measure(rig)["static_bytes"] == want
+
+
+def test_what_an_optimizer_keeps_elsewhere_is_not_counted_on_the_device() -> None:
+    rig = rig_of("memory")
+    optimizer, param = rig.optimizer(0.0), next(rig.model.parameters())
+    bare = lasting_bytes(rig, optimizer)
+    optimizer.state[param] = {"moment": torch.ones(3), "counter": torch.ones(5, device="meta")}
+    assert lasting_bytes(rig, optimizer) == bare + 12
+
+
+def test_an_accelerators_account_is_of_the_bytes_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a fake whose allocator says in turn what was alive, of 100 bytes that were there before.
+
+    Blocks would be 512 bytes each.
+    """
+    device, told = ModuleType("torch.fake"), iter((100, 170, 240))
+    stats = {"requested_bytes.all.peak": 400, "allocated_bytes.all.peak": 512}
+    device.__dict__["memory_stats"] = lambda _: {
+        **stats,
+        "requested_bytes.all.current": next(told, None) or 0,
+    }
+    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
+    monkeypatch.setattr(torch.accelerator, "reset_peak_memory_stats", lambda _: None)
+    rig = rig_of("memory")
+
+    def run() -> None:
+        assert rig.model.on_backward is not None
+        rig.model.on_backward()  # two backward passes begin
+        rig.model.on_backward()
+
+    found = allocator_peaks.traced(rig, run)
+    assert (found.kept_bytes, found.peak_bytes) == (140, 300)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+@pytest.mark.parametrize(("gradient", "params"), CASES[:4], ids=str)
+def test_kept_bytes_on_a_gpu_are_what_theory_says(
+    cell: str, gradient: str, params: dict[str, int]
+) -> None:
+    settings = {"cell": Choice(cell), "hidden_size": 64, "dtype": "float64", "device": "cuda"}
+    rig = rig_of("memory", gradient, params=params, **settings)
+    values = measure(rig)
+    slack = 0.01 * values["theory"]["kept_bytes"] + rig.shape().state_bytes
+    assert values["kept_bytes"] == pytest.approx(values["theory"]["kept_bytes"], abs=slack)
+    assert values["static_bytes"] == values["theory_static_bytes"]
+    assert values["peak_bytes"] == pytest.approx(values["theory_peak_bytes"], rel=0.5)
+    assert values["peak_bytes"] <= values["allocated_peak_bytes"] <= values["reserved_peak_bytes"]
 
 
 def test_the_peak_holds_everything_that_is_kept() -> None:
