@@ -17,12 +17,13 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "COMMIT"  # beside code that was brought to a node: what `commit` said at home
-GPUS = Path("/proc/driver/nvidia/gpus")
+GPUS, DRIVER = Path("/proc/driver/nvidia/gpus"), Path("/proc/driver/nvidia/version")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 CPU_INFO = Path("/proc/cpuinfo")
 VARIABLES = re.compile(
-    r"(OMP|MKL|OPENBLAS|BLIS|KMP|GOMP|NUMEXPR)_.*|CUDA_VISIBLE_DEVICES|CUBLAS_WORKSPACE_CONFIG"
-    r"|PYTORCH_.*|LD_PRELOAD|MALLOC_.*"
+    r"(OMP|MKL|OPENBLAS|BLIS|KMP|GOMP|NUMEXPR|PYTORCH|MALLOC)_.*|LD_PRELOAD"
+    r"|CUDA_(VISIBLE_DEVICES|LAUNCH_BLOCKING|MODULE_LOADING|DEVICE_(ORDER|MAX_CONNECTIONS))"
+    r"|CUBLAS(LT)?_WORKSPACE_.*|(NVIDIA_TF32|TORCH_ALLOW_TF32_CUBLAS)_OVERRIDE|TORCH_CUDNN_.*"
 )
 GIT_SECONDS = 5.0  # a checkout that takes longer to compare is on a disk that is not worth it
 
@@ -35,6 +36,7 @@ def describe() -> dict[str, Any]:
         "blas": _blas(),
         "threads": torch.get_num_threads() if torch is not None else None,
         "flushes_denormals": _flushes_denormals(),
+        **_precision(),
         "affinity": sorted(os.sched_getaffinity(0)),
         "niceness": os.nice(0),
         "governor": _text(GOVERNOR),
@@ -67,6 +69,7 @@ def _fixed() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": ", ".join(_gpu_names()) or None,
+        "gpu_driver": _gpu_driver(),
         "python": platform.python_version(),
         "torch": _version("torch"),
         "ray": _version("ray"),
@@ -81,9 +84,32 @@ def _flushes_denormals() -> bool:
     """Return whether this thread makes 0 of a number below the normal range; no torch is asked.
 
     The processor's setting, of every size of number: a fork server, which runs no operation of
-    torch, may ask.
+    torch, may ask. It is none of a GPU's, which torch has keep them.
     """
     return sys.float_info.min / 2 == 0
+
+
+def _precision() -> dict[str, Any]:
+    """Return what torch may round to on a GPU, and how cuDNN chooses; null without it.
+
+    Precisions are torch's words: "tf32", or "ieee" and "none" where nothing is rounded further.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return dict.fromkeys(("fp32_precision", "cudnn"))
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    return {
+        "fp32_precision": {
+            "matmul": cuda.matmul.fp32_precision,
+            "rnn": cudnn.rnn.fp32_precision,
+            "conv": cudnn.conv.fp32_precision,
+        },
+        "cudnn": {
+            "version": cudnn.version(),
+            "deterministic": cudnn.deterministic,
+            "benchmark": cudnn.benchmark,
+        },
+    }
 
 
 def commit() -> str:
@@ -112,6 +138,12 @@ def _gpu_names() -> list[str]:
     texts = [_text(path) or "" for path in sorted(GPUS.glob("*/information"))]
     models = [re.search(r"^Model:\s*(.+)$", text, re.MULTILINE) for text in texts]
     return [model[1] for model in models if model]
+
+
+def _gpu_driver() -> str | None:
+    """Return the version of NVIDIA's kernel module, open or not."""
+    found = re.search(r"Kernel Module.*?\s(\d[\d.]+)\s", _text(DRIVER) or "")
+    return found[1] if found else None
 
 
 def _version(name: str) -> str | None:

@@ -14,7 +14,7 @@ from harness import environment
 KEYS = {
     *("host", "platform", "cpu_model", "cores", "memory_bytes", "gpu", "python", "torch", "ray"),
     *("numpy", "blas", "cuda", "commit", "dirty", "threads", "affinity", "niceness", "governor"),
-    *("load", "variables", "flushes_denormals"),
+    *("load", "variables", "flushes_denormals", "gpu_driver", "fp32_precision", "cudnn"),
 }
 
 
@@ -47,6 +47,52 @@ def test_only_variables_that_matter_are_kept(monkeypatch: pytest.MonkeyPatch) ->
     got = environment.describe()["variables"]
     assert got["OMP_NUM_THREADS"] == "3"
     assert "SOME_SECRET_TOKEN" not in got
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"],
+)
+def test_variables_that_change_a_gpus_arithmetic_are_kept(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("CUDA_HOME", "x")
+    got = environment.describe()["variables"]
+    assert got[name] == "1"
+    assert "CUDA_HOME" not in got
+
+
+def test_what_a_gpu_may_round_to_is_told_as_it_is() -> None:
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for allowed in (True, False):
+            for backend in backends:
+                backend.allow_tf32 = allowed
+            told = set(environment.describe()["fp32_precision"].values())
+            assert (told == {"tf32"}) == allowed
+            assert ("tf32" in told) == allowed
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue Sep 1\nGCC version: 12.2",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build (x)",
+    ],
+    ids=["closed", "open"],
+)
+def test_the_driver_is_the_kernel_modules_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    monkeypatch.setattr(environment, "DRIVER", tmp_path / "version")
+    assert environment._gpu_driver() is None
+    (tmp_path / "version").write_text(said)
+    assert environment._gpu_driver() == "580.159.04"
 
 
 def test_describing_imports_no_torch() -> None:
