@@ -93,7 +93,8 @@ def _not_run(each: Planned, ooms: implied.Ooms, kept: Store) -> Record | None:
     """Return the record of a trial that need not run; None: it must, as one to be made anew."""
     if each.skip_reason is not None:
         return _excluded(each.trial, each.skip_reason)
-    source = None if kept.is_withdrawn(each.trial.id) else ooms.source(each.trial)
+    known = ooms and not kept.is_withdrawn(each.trial.id)
+    source = ooms.source(each.trial) if known else None
     return None if source is None else implied.record(each.trial, source)
 
 

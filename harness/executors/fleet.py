@@ -139,6 +139,8 @@ class Fleet:
 
     def _is_implied(self, work: Work, place: Place) -> bool:
         """Tell of a trial that need not run there, as it would be out of memory like another."""
+        if not self._ooms:
+            return False
         source = self._ooms.source(Trial.from_json(work.payload), place.node)
         if source is not None:
             self._schedule.release(place)

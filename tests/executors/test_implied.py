@@ -157,7 +157,8 @@ class Desk(Cluster):
         return offer.key
 
     def hello(self, agent):
-        return self._put({"cores": [0], "gpus": [], "kind": "", "fault": "", "passing": False})
+        told = {"cores": [0], "gpus": [], "near": [], "kind": ""}
+        return self._put({**told, "fault": "", "passing": False})
 
     def run(self, agent, request, exclusive):
         one = Trial.from_json(request["payload"])
