@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.executors.landing import MARK, sweeper
+from harness.executors.landing import SERVER_MARK, sweeper
 from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
@@ -70,7 +70,7 @@ class Launch:
                 env={
                     **environment(),
                     **dict.fromkeys(ONE_THREAD, "1"),
-                    MARK: str(self._folder),
+                    SERVER_MARK: str(self._folder),
                     "PYTHONUNBUFFERED": "1",  # the last words of a crash are kept
                     "CUDA_VISIBLE_DEVICES": "",
                 },
@@ -177,6 +177,6 @@ def _strays(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # another's, or gone by now
-            if process.environ().get(MARK) == str(folder):
+            if process.environ().get(SERVER_MARK) == str(folder):
                 found.append(process)
     return found

@@ -23,20 +23,23 @@ from typing import Any
 DATA = "data"  # the parcel's folder of data packs
 COMMIT = "COMMIT"  # the parcel's file that says which commit its code is of
 MUST_AGREE = ("torch", "ray")  # beside Python: a record of other versions answers another question
-MARK = "BPTT_FORK_SERVER"  # a variable of one and all below it: the folder with its socket
+# Variables of a driver, or a fork server, and of all below it: its folder.
+DRIVER_MARK, SERVER_MARK = MARKS = "BPTT_DRIVER", "BPTT_FORK_SERVER"
 # Outlives whoever started it, killed or not; a few turns, for what starts others as it is killed.
 SWEEPER = """
 exec 3<&0
+folder=$1
+shift
 (
     read -r line <&3
     sleep 1
     for turn in 1 2 3; do
-        for file in $(grep -lsF "$2=$1" /proc/[0-9]*/environ); do
+        for file in $(grep -lsF "$@" /proc/[0-9]*/environ); do
             file=${file#/proc/}
             kill -9 "${file%/environ}"
         done
     done
-    rm -rf -- "$1"
+    rm -rf -- "$folder"
 ) >/dev/null 2>&1 &
 """
 
@@ -94,14 +97,14 @@ class Landing:
 
 
 def sweeper(folder: str) -> int:
-    """Start what ends fork servers in the folder, and removes it, once a descriptor is closed.
+    """Start what ends all that bears the mark of a folder, and removes it, later.
 
-    However that is: returned is the one end of a pipe, whose holders may have been killed.
+    Returned is a descriptor; the time comes once all that hold it have closed it or were killed.
     """
     reading, writing = os.pipe()
     # Its shell ends at once: nobody's child, the rest of it ends with no one.
     subprocess.run(
-        ["sh", "-c", SWEEPER, "sh", folder, MARK],
+        ["sh", "-c", SWEEPER, "sh", folder, *(f"-e{mark}={folder}" for mark in MARKS)],
         stdin=reading,
         check=True,
         start_new_session=True,

@@ -140,7 +140,9 @@ class Driver:
         return words.decode(errors="replace").strip()
 
     def _environment(self) -> dict[str, str]:
-        variables = {**environment(), **EVERYWHERE}
+        # Ray's own agents outlive a raylet that was killed as they started; the sweeper finds them.
+        mark = {landing.DRIVER_MARK: self._temporary.name}
+        variables = {**environment(), **EVERYWHERE, **mark}
         if self._settings.address is None:
             token = Path(self._temporary.name) / "token"
             token.touch(mode=0o600)

@@ -9,9 +9,8 @@ import os
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
-from harness.executors.client import MARK as SERVER_MARK
+from harness.executors.landing import SERVER_MARK
 from harness.executors.protocol import SOCKET
 
 MARK = "BPTT_TEST"
@@ -56,9 +55,10 @@ class Injector:
 
     def _bears(self, pid):
         """Return whether a process is ours; Ray's workers write over their environment."""
-        if read(pid, "cmdline").startswith(b"ray::"):
-            pid = parent_of(pid)
-        return self._mark in read(pid, "environ").split(b"\0")
+        if self._mark in read(pid, "environ").split(b"\0"):
+            return True
+        worker = read(pid, "cmdline").startswith(b"ray::")
+        return worker and self._mark in read(parent_of(pid), "environ").split(b"\0")
 
     def orphans(self, seconds=PATIENCE_SECONDS):
         """Return what is left of fork servers that are gone, once all had time to go."""
@@ -75,9 +75,9 @@ class Injector:
         """Return the folders of fork servers that are gone, once all had time to go."""
         return persisting(
             lambda: [
-                each.parent
-                for each in self.folder.rglob(SOCKET)
-                if str(each.parent) not in map(folder_of, self.find("fork server"))
+                folder
+                for folder, _, names in os.walk(self.folder)  # some vanish as it looks
+                if SOCKET in names and folder not in map(folder_of, self.find("fork server"))
             ],
             seconds,
         )
@@ -138,6 +138,7 @@ def parent_of(pid):
 def read(pid, name):
     """Return a file of a process; nothing if it is gone, or another's."""
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # twice as fast as a Path
+            return file.read()
     except OSError:
         return b""

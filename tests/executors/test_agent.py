@@ -19,6 +19,7 @@ from trials import trial
 
 from harness.executors import agent, client, outcome
 from harness.executors.agent import Agent
+from harness.executors.landing import SERVER_MARK
 from harness.executors.protocol import Report, Request, variables
 from harness.trial import Choice, Limits
 
@@ -48,8 +49,8 @@ FATES = {
     "scribble": Fate("crashed", "ended itself with exit code 0 and no result"),
     "raise_error": Fate("failed", "ValueError: no such luck"),
     "leave": Fate("failed", "SystemExit: 3"),
-    "hang_in_c": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT),
-    "stop_itself": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT),
+    "hang_in_c": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT, times=10),
+    "stop_itself": Fate("timeout", "ran longer than its limit of 0.2 s", limits=SHORT, times=10),
     "allocate": Fate(
         "oom",
         "asked for more memory than its limit of 50 MiB: MemoryError",
@@ -255,7 +256,7 @@ def test_what_a_trial_started_ends_with_a_fork_server_that_was_given(tmp_path, i
 
 def test_what_is_left_behind_would_be_found(injector, tmp_path):
     launch = client.Launch("faults", None, str(tmp_path))
-    process = subprocess.Popen(["sleep", "60"], env={**os.environ, client.MARK: str(tmp_path)})
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, SERVER_MARK: str(tmp_path)})
     try:
         assert injector.orphans(0.0) == [process.pid]
         launch.process.kill()

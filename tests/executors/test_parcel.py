@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -178,3 +179,17 @@ def test_a_killed_landing_leaves_nothing_and_needs_nothing_of_the_harness(tmp_pa
     while folder.exists() and time.monotonic() < gone:
         time.sleep(0.05)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("mark", landing.MARKS)
+def test_a_sweeper_ends_what_bears_the_mark_of_its_folder_and_nothing_else(tmp_path, mark):
+    folders = [tmp_path / "own", tmp_path / "own/below", tmp_path / "another"]
+    folders[1].mkdir(parents=True)
+    own, below, another = (subprocess.Popen(["sleep", "60"], env={mark: each}) for each in folders)
+    try:
+        os.close(landing.sweeper(str(folders[0])))
+        assert (own.wait(10), below.wait(10)) == (-signal.SIGKILL, -signal.SIGKILL)
+        assert another.poll() is None
+    finally:
+        another.kill()
+        another.wait()
