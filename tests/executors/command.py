@@ -16,8 +16,8 @@ from harness.store import Store
 from harness.sweep import Planned
 from harness.trial import Choice
 
-TRIALS = 500
-SECONDS = 0.2
+TRIALS = 250  # 16 s of four nodes with two slots each, of which three are lost
+SECONDS = 0.5
 
 
 def main(folder, temporary, address=None):

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 COMMAND = [sys.executable, str(HERE / "command.py")]
 SEED = 20240609
 START_SECONDS = 90.0  # of Ray, on a busy machine
+CALM = 8  # records from one fault to the next, by when all that was lost has begun again
 NOTICE_SECONDS = 45.0  # three health checks of at most 2 s, a second apart, on a busy machine
 
 
@@ -55,8 +56,6 @@ class Life:
 def folder():
     """Return a folder whose name is short, as that of a socket in it must be."""
     with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        (Path(name) / "kept").mkdir()
-        (Path(name) / "temporary").mkdir()
         yield Path(name)
 
 
@@ -64,21 +63,27 @@ def folder():
 def injector(folder, monkeypatch):
     monkeypatch.setenv(MARK, str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent.parent)]))
-    return Injector(random.Random(SEED), str(folder), folder / "temporary")
-
-
-def journal(folder):
-    lines = (folder / "kept/records.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return Injector(random.Random(SEED), str(folder), folder)
 
 
 def test_a_command_killed_again_and_again_loses_and_repeats_nothing(injector, folder):
-    arguments = [str(folder / "kept"), str(folder / "temporary")]
-    kept = []
+    outlive_kills(injector, folder)
+
+
+@pytest.mark.skipif(not is_possible(), reason="making networks needs root and iproute2")
+def test_a_sweep_outlives_a_raylet_a_node_and_the_cable_of_another(injector, folder):
+    outlive_cuts(injector, folder)
+
+
+def outlive_kills(injector, folder):
+    """Kill the command, and resume it; return how long each time something of it was left."""
+    arguments = made(folder)
+    kept, left = [], []
     for victims in (["command"], ["command", "driver"]):
         life = Life(subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True))
         soon(lambda: len(life.kept) > 3, START_SECONDS)  # noqa: B023
         time.sleep(injector.generator.random() * 0.3)  # a random moment of what runs
+        moment = time.monotonic()
         for kind in victims:
             assert injector.kill(kind)
         assert life.end() == -signal.SIGKILL
@@ -89,6 +94,7 @@ def test_a_command_killed_again_and_again_loses_and_repeats_nothing(injector, fo
         assert len(set(held) - set(kept)) <= len(victims)  # kept, and killed before it said so
         kept = held
         assert injector.persist(injector.marked) == []
+        left.append((" and ".join(victims), time.monotonic() - moment))
         assert list((folder / "temporary").iterdir()) == []
     (folder / "kept/hurry").touch()
     life = Life(subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True))
@@ -97,12 +103,14 @@ def test_a_command_killed_again_and_again_loses_and_repeats_nothing(injector, fo
     assert [record["id"] for record in records[: len(kept)]] == kept
     assert len(records) == len({record["id"] for record in records}) == TRIALS
     assert {record["status"] for record in records} == {"done"}
+    return left
 
 
-@pytest.mark.skipif(not is_possible(), reason="making networks needs root and iproute2")
-def test_a_sweep_outlives_a_raylet_a_node_and_the_cable_of_another(injector, folder):
+def outlive_cuts(injector, folder):
+    """Lose a raylet, a node and a cable; return how long what each of them ran was missing."""
+    noticed = []
     with Network(4, folder / "ray") as network:
-        arguments = [str(folder / "kept"), str(folder / "temporary"), "10.77.0.1:6379"]
+        arguments = [*made(folder), "10.77.0.1:6379"]
         soon(lambda: raylets(network) == 4, START_SECONDS)
         life = Life(network.run(network.names[0], [*COMMAND, *arguments], stdout=subprocess.PIPE))
         soon(lambda: len(life.kept) > 10, START_SECONDS)
@@ -116,7 +124,11 @@ def test_a_sweep_outlives_a_raylet_a_node_and_the_cable_of_another(injector, fol
                 for pid in network.pids(network.names[number]):
                     if fault == "node" or kind_of(pid) == "raylet":
                         os.kill(pid, signal.SIGKILL)
+            injector.injected[fault] += 1
             soon(lambda: sum(life.began.values()) - len(life.began) > again, NOTICE_SECONDS)  # noqa: B023
+            noticed.append((f"{fault}, far", time.monotonic() - moment))
+            calm = len(life.kept) + CALM
+            soon(lambda: len(life.kept) > calm, START_SECONDS)  # noqa: B023
         (folder / "kept/hurry").touch()
         assert life.end() == 0
         assert time.monotonic() - moment < NOTICE_SECONDS  # of the cable, the last and slowest
@@ -125,6 +137,20 @@ def test_a_sweep_outlives_a_raylet_a_node_and_the_cable_of_another(injector, fol
     assert {record["status"] for record in records} == {"done"}
     assert {record["id"]: record["attempts"] for record in records} == life.began
     assert injector.persist(injector.marked) == []
+    return noticed
+
+
+def made(folder):
+    """Return the command's two folders, once they are there."""
+    folders = [folder / "kept", folder / "temporary"]
+    for each in folders:
+        each.mkdir()
+    return list(map(str, folders))
+
+
+def journal(folder):
+    lines = (folder / "kept/records.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def served(network, number):
