@@ -59,7 +59,7 @@ class Schedule:
     def next(self, node: str) -> tuple[Work, Place] | None:
         """Return what the node is to run now; None: nothing, or nothing yet."""
         state = self.nodes[node]
-        if not state.open or state.alone:
+        if not state.open or state.alone or not state.free_cores:
             return None
         needs = self._needs(node)
         unit = self._unit(node, needs)

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "executors"))
 
 from bound import bound
-from hosts import A100, H100
+from hosts import H100
 from hosts import hosts as running
 from simulation import FirstCome, Host, Run, overlaps, simulate, sweep
 
@@ -31,18 +31,18 @@ from harness.trial import Limits, Trial
 WANTED = 1.10
 SWEEPS = 40
 SHORTEST, LONGEST = 0.2, 3.0  # seconds of a real trial; launching one takes about 0.02
-REAL_SECONDS = 45.0  # soonest end of the real sweep
+REAL_SECONDS = 45.0  # soonest end of the real sweep, on its processors and on its accelerators
 SEED = 7
 NODES = {
     "one": Host(1),
     "two": Host(2),
     "other": Host(2),
-    "single": Host(1, 1, "cuda:A100"),
+    "single": Host(1, 1, "cuda:H100"),
     "double": Host(2, 2, "cuda:H100"),
 }
 LAYOUT = [
     {"num_cpus": host.cores, "num_gpus": host.gpus, **more}
-    for host, more in zip(NODES.values(), ({}, {}, {}, A100, H100), strict=True)
+    for host, more in zip(NODES.values(), ({}, {}, {}, H100, H100), strict=True)
 ]
 
 
@@ -88,16 +88,21 @@ def end(runs: list[Run]) -> float:
     return max(run.ended for run in runs) - min(run.began for run in runs)
 
 
-def clipped(truth: dict[int, float], scale: float) -> dict[int, float]:
-    return {index: min(LONGEST, max(SHORTEST, scale * each)) for index, each in truth.items()}
+def clipped(works: list[Work], drawn: dict[int, float], scale: float) -> dict[int, float]:
+    seconds = {work.index: scale * drawn[work.index] for work in works}
+    return {index: min(LONGEST, max(SHORTEST, each)) for index, each in seconds.items()}
 
 
 def slept() -> tuple[dict[str, Work], dict[str, float], list[Trial]]:
     """Return works and the seconds foretold, by the ids of trials that sleep for their seeds."""
-    works, drawn = sweep(random.Random(SEED), devices(NODES), settings=4, rivals=3, blocks=4)
-    scale = SHORTEST / max(drawn.values())
-    while bound(works, truth := clipped(drawn, scale), NODES) < REAL_SECONDS:
-        scale *= 1.05
+    works, drawn = sweep(random.Random(SEED), devices(NODES), settings=4, rivals=3, blocks=3)
+    truth: dict[int, float] = {}
+    for device in devices(NODES):
+        mine = [work for work in works if work.device == device]
+        scale = SHORTEST / max(drawn.values())
+        while bound(mine, truth | clipped(mine, drawn, scale), NODES) < REAL_SECONDS:
+            scale *= 1.05
+        truth |= clipped(mine, drawn, scale)
     by_id, expected, trials = {}, {}, []
     for work in works:
         own = {"seed": round(1000 * truth[work.index]), "limits": Limits(seconds=60.0)}
