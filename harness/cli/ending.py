@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -60,7 +61,8 @@ def _exit_code(records: Sequence[Record], allowed: tuple[str, ...]) -> int:
 
 
 def _failures(records: Sequence[Record], options: Options) -> list[str]:
-    where = "" if str(options.results) == "results" else f" --results {options.results}"
+    results = str(options.results)
+    where = "" if results == "results" else f" --results {shlex.quote(results)}"
     lines = []
     for status in sorted({record.status for record in records} - set(ENDS_WELL)):
         count = sum(record.status == status for record in records)

@@ -1,9 +1,14 @@
 """The command that begins a sweep is told again, when it is interrupted and in its results."""
 
-import pytest
+import shlex
 
+import pytest
+from rigs import trial_of
+
+from harness.cli import ending
 from harness.cli import plan as plans
 from harness.cli.sweep import command
+from harness.trial import Record
 
 GIVEN = {  # of every parameter a value that is not its default
     "preset": ["mine.toml"],
@@ -51,3 +56,10 @@ def test_every_parameter_is_in_the_command_or_known_to_be_of_one_command(name: s
 def test_all_of_them_together_are_told_again() -> None:
     options = parsed(*(word for words in GIVEN.values() for word in words))
     assert parsed(*plans.command_line(options)[2:]) == options
+
+
+def test_the_command_that_shows_a_failure_can_be_pasted() -> None:
+    failed = Record(trial_of("memory"), "failed", "on purpose")
+    (line,) = ending._failures([failed], parsed("--results", "else where"))
+    words = shlex.split(line.partition(": ")[2])
+    assert words == ["bptt", "show", "--status", "failed", "--results", "else where"]
