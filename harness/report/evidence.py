@@ -55,11 +55,12 @@ def memory(frame: pd.DataFrame) -> Table:
     """Return the four figures of memory, each beside what theory says of it."""
     names = [f"{name}_bytes" for name in ("peak", "static", "kept")]
     names += [f"theory_{name}" for name in names] + ["batch_bytes"]
-    steps = ["kept_bytes_per_step", "theory_kept_bytes_per_step"]
+    steps = ["kept_bytes_per_step", "peak_bytes_per_step"]
+    steps += [f"theory_{name}" for name in steps]
     data = _medians(frame, names)
-    for beside in (steps, ["peak_bytes_per_step", "resident_peak_bytes"]):
+    for beside in (steps, ["resident_peak_bytes"]):
         data = data.merge(_medians(frame, beside), on=KEYS, how="left")
-    for name in ("peak_bytes", "static_bytes", "kept_bytes", "kept_bytes_per_step"):
+    for name in ("peak_bytes", "static_bytes", "kept_bytes", *steps[:2]):
         theory = data[f"theory_{name}"]
         data[f"{name}_over_theory"] = data[name] / theory.where(theory > 0)
     columns = (
@@ -71,8 +72,9 @@ def memory(frame: pd.DataFrame) -> Table:
         metric("kept_bytes"),
         _over_theory("kept_bytes", "kept / theory"),
         metric("kept_bytes_per_step"),
-        _over_theory("kept_bytes_per_step", "a step's / theory"),
+        _over_theory("kept_bytes_per_step", "kept step / theory"),
         metric("peak_bytes_per_step"),
+        _over_theory("peak_bytes_per_step", "peak step / theory"),
         metric("resident_peak_bytes"),
     )
     share = f"{DISAGREEMENT:.0%}".replace("%", " %")

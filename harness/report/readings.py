@@ -47,7 +47,7 @@ def _speed(values: Values, trial: Trial) -> Row:
 def _memory(values: Values, trial: Trial) -> Row:
     names = ["static_bytes", "batch_bytes", "kept_bytes", "peak_bytes", "resident_peak_bytes"]
     names += ["kept_bytes_per_step", "peak_bytes_per_step", "reserved_peak_bytes"]
-    names += ["theory_static_bytes", "theory_kept_bytes_per_step"]
+    names += ["theory_static_bytes", "theory_kept_bytes_per_step", "theory_peak_bytes_per_step"]
     row = {name: _float(values.get(name)) for name in names}
     kept, peak = _theory(values, "kept_bytes"), _float(values.get("theory_peak_bytes"))
     if math.isnan(peak):  # a record of before it was kept

@@ -37,12 +37,14 @@ def test_theory_further_away_than_five_percent_is_marked():
 
 def test_every_figure_of_memory_stands_beside_its_theory():
     values = {"theory_static_bytes": 300_000, "kept_bytes_per_step": 1.0}
+    values |= {"theory_kept_bytes_per_step": 0.5, "peak_bytes_per_step": 2.0}
     rows = metrics.frame(fake.records(SMALL))
-    table = evidence.memory(changed("memory", {**values, "theory_kept_bytes_per_step": 0.5}))
+    table = evidence.memory(changed("memory", {**values, "theory_peak_bytes_per_step": 0.5}))
     assert shown(table, "full_bptt")["static / theory"] == RATIO.text(1.0)
-    assert shown(table, "full_bptt")["a step's / theory"] == f"{RATIO.text(2.0)} !"
+    assert shown(table, "full_bptt")["kept step / theory"] == f"{RATIO.text(2.0)} !"
+    assert shown(table, "full_bptt")["peak step / theory"] == f"{RATIO.text(4.0)} !"
     assert shown(table, "full_bptt")["peak / theory"].endswith(" !")  # 8 % of what is kept
-    assert shown(evidence.memory(rows), "full_bptt")["a step's / theory"] == MISSING
+    assert shown(evidence.memory(rows), "full_bptt")["kept step / theory"] == MISSING
 
 
 def test_the_distance_to_the_floor_has_its_interval_over_blocks():

@@ -46,8 +46,8 @@ def _peak(frame: pd.DataFrame, on: Scene) -> Drawing | None:
         _out_of_memory(ax, panel.of(out), on)
     caption = (
         "All live tensor bytes at the peak, parameters and batch included. Thin lines: static +"
-        " batch + what theory says is kept for the backward pass. A cross: the first length that"
-        " ran out of memory." + on.remark()
+        " batch + what theory says is kept for the backward pass and held in it. A cross: the first"
+        " length that ran out of memory." + on.remark()
     )
     title = "How does peak memory grow with the sequence?"
     found = lines.levels(data, BYTES, on)
