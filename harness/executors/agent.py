@@ -90,7 +90,7 @@ class Agent:
     def _report(self, request: Request) -> Report:
         client = self._client
         if client is None:
-            return Report(key=request.key, lost="no fork server is there", untried=True)
+            return Report(key=request.key, lost="the fork server had just ended")
         try:
             return client.submit(request).result(request.seconds + GRACE_SECONDS)
         except ServerLost as lost:

@@ -178,9 +178,7 @@ class Fleet:
         else:
             if call.current:
                 self._schedule.release(call.place)
-            if answer["untried"]:
-                self._schedule.requeue(call.work)  # it has no part in this loss
-            elif answer["lost"]:
+            if answer["lost"]:
                 self._hand_back(call.work, call.member, answer["lost"])
             else:
                 call.member.faults = 0

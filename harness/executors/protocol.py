@@ -59,7 +59,6 @@ class Report:
     started: float = 0.0  # seconds since 1970
     ended: float = 0.0
     lost: str = ""  # why nothing is known: the fork server or its node ended first
-    untried: bool = False  # lost, and no fork server ever had it
     environment: Mapping[str, Any] = field(default_factory=dict)  # as the trial found it at first
 
     def to_json(self) -> dict[str, Any]:
