@@ -52,6 +52,13 @@ WORDS = (
     ("kind", "; ".join(f"{kind}: {said}" for kind, said in MEANINGS.items() if kind) + ". By"
      " what a method claims of its gradient; of all cells and lengths the weakest claim."),
     ("reach, lag", "How many steps back a method lets the gradient travel, and how many it has."),
+    ("Lyapunov exponent", "By how many nats a step two states that differ a little drift apart, in"
+     " the direction that grows most; there is one for every number of the state. Above 0"
+     " gradients explode in the long run, below they vanish."),
+    ("norm after / before the cut", "What a clip left of the gradient's norm, where it cut: the"
+     " median over updates, or for a clip of hidden gradients over steps."),
+    ("diverged, solved", "The share of trainings whose numbers were no longer finite, and of those"
+     " whose held-out score came as far as the task asks."),
     ("trivial predictor", "The best score that needs no learning. What does not beat it has learned"
      " nothing, whatever its loss did."),
 )  # fmt: skip
