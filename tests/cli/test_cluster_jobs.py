@@ -29,12 +29,12 @@ FAKES = {  # in place of Slurm, Ray and the sweep; each writes down how it was c
     "ray": """
         echo "ray on ${ON:-batch}: $* mode=$RAY_AUTH_MODE token=${#RAY_AUTH_TOKEN}" >> calls
         [[ $1 == health-check ]] && exit 0
-        echo "$folder $(stat -c %a "$folder")" >> folders
         trap 'echo "end of ray on $ON" >> calls; exit' TERM
+        echo "$folder $(stat -c %a "$folder")" >> folders
         while :; do sleep 0.05; done""",
     "python": """
         echo "python $*" >> calls; cat > check.py
-        until grep -qs n2,n3 folders; do sleep 0.02; done""",  # as it waits for nodes to join
+        until (( $(cat folders | wc -l) == 2 )); do sleep 0.02; done""",  # they have joined
     "bptt": """
         echo "bptt $*" >> calls
         trap 'echo "bptt was told to stop" >> calls; exit 130' TERM
@@ -50,6 +50,7 @@ JOB = f"test-{os.getpid()}"  # which names a folder of this machine
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     assert bptt("new", "slurm", "night").exit_code == 0
+    (tmp_path / "folders").touch()
     for name, text in FAKES.items():
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
