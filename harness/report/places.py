@@ -3,7 +3,8 @@
 A ratio of times is formed inside a block, on one node; pooled over blocks it may come from several
 nodes of one kind, whose differences are then part of its interval. What was timed of a block that
 was split, as its node was lost, stays with the nodes that timed it. A record that tells of no
-machine, as one that nothing ran for, is where others of its node are.
+machine, as nothing ran for it, is where others of its node are; one without a node, where all
+others of its device are, if that is one place.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ def places(records: Sequence[Record]) -> list[str]:
     """Return each record's place: its node, or "node-1 and 2 alike"."""
     ran = [record for record in records if record.environment]
     kinds = {_where(record): _kind(record) for record in ran}
+    for device in {record.trial.device for record in ran}:
+        known = {_kind(record) for record in ran if record.trial.device == device}
+        if len(known) == 1:
+            kinds[device, ""] = known.pop()  # where a record without a node can only be
 
     def kind_of(record: Record) -> Hashable:
         return _kind(record) if record.environment else kinds.get(_where(record))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import fake_records as fake
+import pytest
 
 from harness.report.metrics import frame
 
@@ -49,3 +50,14 @@ def test_what_was_not_run_is_where_others_of_its_node_are_and_splits_no_block() 
     other = {"bench-01": "bench-02", "bench-02": "bench-01"}[last.node]
     records[records.index(last)] = implied(last, node=other)
     assert set(frame(records)["node"]) == {"bench-01 and 1 alike"}
+
+
+@pytest.mark.parametrize(
+    ("change", "places"),
+    [({}, {"bench-01 and 1 alike"}), ({"cpu_model": "another"}, {"bench-01", "bench-02", ""})],
+    ids=["the only place", "one of two"],
+)
+def test_what_the_sweep_leaves_out_is_in_the_only_place_there_is(change, places) -> None:
+    records = moved(fake.records(), **change)
+    left_out = {"status": "skipped", "environment": {}, "node": ""}
+    assert set(frame([replace(records[0], **left_out), *records[1:]])["node"]) == places
