@@ -38,20 +38,27 @@ def hold(device: torch.device, memory_bytes: int | None) -> None:
     if device.type == "cpu" or memory_bytes is None:
         return
     share = min(1.0, memory_bytes / _properties(device).total_memory)
-    torch.get_device_module(device).set_per_process_memory_fraction(share, device)
+    module = torch.get_device_module(device)
+    module.set_per_process_memory_fraction(share, _index(device))
 
 
 def held_bytes(device: torch.device) -> int | None:
     """Return the limit in force on what torch's allocator reserves; None: there is none."""
     if device.type == "cpu" or not torch.get_device_module(device).is_initialized():
         return None
-    share = torch.get_device_module(device).get_per_process_memory_fraction(device)
+    module = torch.get_device_module(device)
+    share = module.get_per_process_memory_fraction(_index(device))
     return round(share * _properties(device).total_memory) if share < 1 else None
 
 
 def uuid(device: torch.device) -> str:
     """Return the name by which an accelerator's driver knows it, whatever torch numbers it."""
     return str(_properties(device).uuid)
+
+
+def _index(device: torch.device) -> int:
+    """Return the number of a device, which its limit is asked by; without one it is the current."""
+    return torch.accelerator.current_device_index() if device.index is None else device.index
 
 
 def _properties(device: torch.device) -> Any:  # Any: each kind of device has a class of its own

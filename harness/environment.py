@@ -92,6 +92,7 @@ def _flushes_denormals() -> bool:
 def _precision() -> dict[str, Any]:
     """Return what torch may round to on a GPU, and how cuDNN chooses; null without it.
 
+    The version is asked of the library only where CUDA is in use: a fork server opens neither.
     Precisions are torch's words: "tf32", or "ieee" and "none" where nothing is rounded further.
     """
     torch = sys.modules.get("torch")
@@ -105,7 +106,7 @@ def _precision() -> dict[str, Any]:
             "conv": cudnn.conv.fp32_precision,
         },
         "cudnn": {
-            "version": cudnn.version(),
+            "version": cudnn.version() if torch.cuda.is_initialized() else None,
             "deterministic": cudnn.deterministic,
             "benchmark": cudnn.benchmark,
         },
@@ -165,9 +166,17 @@ def _cuda() -> str | None:
 
 
 def _blas() -> str | None:
-    """Return the library that torch multiplies matrices with; None while torch is not imported."""
+    """Return the library that torch multiplies matrices with; None while torch is not imported.
+
+    Of MKL torch says so by itself. Asked for all that it was built with, it opens CUDA's driver as
+    well, which then has a thread in this process and can no longer be used after a fork.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
+        return None
+    if torch.backends.mkl.is_available():
+        return "mkl"
+    if torch.version.cuda and not torch.cuda.is_initialized():
         return None
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     return found[1] if found else None

@@ -32,16 +32,22 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
     """Return the allocator of a device that is not there."""
     made, module = Allocator(), ModuleType("torch.fake")
 
-    def tell(share: float, device: torch.device) -> None:
+    def tell(share: float, number: int) -> None:
+        assert number == 0  # as torch: "cuda" without a number is refused
         made.share = share
+
+    def told(number: int) -> float:
+        assert number == 0
+        return made.share
 
     module.__dict__.update(
         set_per_process_memory_fraction=tell,
-        get_per_process_memory_fraction=lambda _: made.share,
+        get_per_process_memory_fraction=told,
         is_initialized=lambda: made.initialized,
         get_device_properties=lambda _: SimpleNamespace(total_memory=TOTAL, uuid="1f"),
     )
     monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 0)
     monkeypatch.setattr(torch.accelerator, "memory_reserved", lambda _: made.reserved)
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda _: (made.free, TOTAL))
     return made
@@ -52,7 +58,7 @@ def test_the_limit_in_force_is_the_one_asked_for_to_the_byte(
     allocator: Allocator, limit: int
 ) -> None:
     device.hold(CUDA, limit)
-    assert device.held_bytes(CUDA) == limit
+    assert device.held_bytes(CUDA) == device.held_bytes(torch.device("cuda")) == limit
 
 
 @pytest.mark.parametrize("limit", [None, TOTAL, 2 * TOTAL])

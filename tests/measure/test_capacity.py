@@ -12,7 +12,7 @@ from harness.measure.account import is_out_of_memory
 from harness.measure.capacity import Search, _explore, measure, predicted_length
 from harness.measure.memory import account
 from harness.rig import Rig, build
-from harness.trial import Limits
+from harness.trial import Choice, Limits
 
 CAP = 150_000
 
@@ -124,15 +124,16 @@ def test_an_accelerators_cache_is_emptied_before_each_probe(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_on_a_gpu_what_was_tried_before_does_not_change_the_longest_length() -> None:
-    limit = 256 * 2**20
-    settings = {"device": "cuda", "hidden_size": 256, "batch_size": 64, "sequence_length": 16}
+    limit = 2**31  # of which cuBLAS has 64 MiB for itself
+    settings = {"device": "cuda", "hidden_size": 256, "batch_size": 512, "sequence_length": 16}
+    settings["cell"] = Choice("elman")  # of which torch has no fused cell, which keeps more
     trial = replace(trial_of("capacity", **settings), limits=Limits(60.0, limit))
     first, second = (measure(build(trial, REGISTRY)) for _ in range(2))
     torch.cuda.set_per_process_memory_fraction(1.0)
     assert first["bounded_by"] in ("cap", "memory")
     assert first["too_long"] <= 1.01 * first["longest_length"] + 1
     assert second["longest_length"] == pytest.approx(first["longest_length"], rel=0.01)
-    assert first["longest_length"] == pytest.approx(first["predicted_length"], rel=0.2)
+    assert first["longest_length"] == pytest.approx(first["predicted_length"], rel=0.1)
 
 
 def test_an_allocation_that_fails_below_the_cap_bounds_it_too() -> None:
