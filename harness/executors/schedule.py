@@ -214,16 +214,31 @@ class Schedule:
         parts, seconds = self._parts(peers, served)
         state = self.nodes[node]
         seats, _ = self._room(node, served)
+        part = max(parts[node], min(self._own(node, list(parts)), seats * seconds))
         begun = math.fsum(map(self._waiting.left, state.timed.values()))
-        if begun >= parts[node] or parts[node] == seats * seconds:
-            return begun < parts[node]
+        if begun >= part or part == seats * seconds:
+            return begun < part
         if len(peers) > 1:  # others time meanwhile; the longer it waits, the shorter what must end
-            latest = max(parts[node] / seats, unit.seconds) / (1 - ROUND)
+            latest = max(part / seats, unit.seconds) / (1 - ROUND)
             return not state.packed or seconds <= latest
         alone = self._waiting.account(served, timed=True)
         alone.move(begun)
         behind = self._waiting.account(served, timed=False).done - alone.done
         return behind > 0.0 if state.timing else behind >= ROUND
+
+    def _own(self, node: str, peers: list[str]) -> float:
+        """Return the seconds that wait to be timed, and that none of the peers before it could."""
+        seconds = 0.0
+        for unit in self._waiting.units():
+            able = (name for name in peers if self._may_time(name, unit))
+            if next(able, "") == node:
+                seconds += self._waiting.left(unit)
+        return seconds
+
+    def _may_time(self, node: str, unit: Unit) -> bool:
+        kind = self._kinds.get(unit.setting, self.nodes[node].kind)
+        suits = self._suits(node, unit.device, unit.threads) and kind == self.nodes[node].kind
+        return suits and unit.node in (None, node)
 
     def _served(self, node: str) -> list[str]:
         """Return the devices for which the node takes trials."""

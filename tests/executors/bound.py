@@ -2,21 +2,23 @@
 
 A linear programme, as if trials could be cut into pieces. A host spends some of the time on timed
 trials that have all of it, some on others that are timed side by side on its accelerators, and the
-rest on what fills cores. Trials for processors are for the hosts without accelerators, where there
-are any.
+rest on what fills cores. A setting is timed on hosts of one kind: which it is, is an integer.
+Trials for processors are for the hosts without accelerators, where there are any.
 """
 
 from collections import defaultdict
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+TIED = "tied"  # begins the names of what is 0 or 1
 
 
 def bound(works, truth, hosts):
     """Return the seconds: what divisible work needs, or the longest of what cannot be divided."""
     sizes, units, kinds, longest = defaultdict(float), defaultdict(float), {}, 0.0
     for work in works:
-        key = work.device, work.threads, work.exclusive
+        key = work.device, work.threads, work.setting if work.exclusive else ""
         kinds[key] = work
         sizes[key] += truth[work.index]
         if work.exclusive:
@@ -27,6 +29,7 @@ def bound(works, truth, hosts):
     for key, work in kinds.items():
         able = {(key, name): -1.0 for name, host in hosts.items() if _may(host, work, hosts)}
         rows.append((able, -sizes[key]))
+        rows += _tie(key, sizes[key], hosts) if work.exclusive else []
     return max(_least("end", rows), longest, *units.values(), 0.0)
 
 
@@ -36,6 +39,16 @@ def _may(host, work, hosts):
         return host.accelerator == work.device and host.cores >= work.threads
     plain = [each for each in hosts.values() if not each.gpus and each.cores >= work.threads]
     return host in plain if plain else host.cores >= work.threads
+
+
+def _tie(key, size, hosts):
+    """Return that a setting is timed on one kind of host, and on no other."""
+    by_kind = defaultdict(list)
+    for name, host in hosts.items():
+        by_kind[host.kind, host.accelerator].append(name)
+    only = {(TIED, key, kind): 1 for kind in by_kind}
+    there = [{(key, name): 1 for name in names} for names in by_kind.values()]
+    return [(only, 1), *((row | {tied: -size}, 0) for row, tied in zip(there, only, strict=True))]
 
 
 def _of(name, host, kinds):
@@ -62,7 +75,9 @@ def _least(goal, rows):
     for line, (row, _) in zip(matrix, rows, strict=True):
         for name, factor in row.items():
             line[places[name]] = factor
-    costs = [float(name == goal) for name in places]
-    found = linprog(costs, A_ub=matrix, b_ub=[limit for _, limit in rows])
+    costs = np.array([float(name == goal) for name in places])
+    whole = np.array([name[0] == TIED for name in places])
+    limits = LinearConstraint(matrix, ub=[limit for _, limit in rows])
+    found = milp(costs, integrality=whole, bounds=Bounds(0.0, np.inf), constraints=limits)
     assert found.success, found.message
     return found.fun

@@ -299,6 +299,13 @@ def test_small_nodes_time_while_large_ones_are_packed():
     assert starts(made, "small")[0] == [0]
 
 
+@pytest.mark.parametrize(("threads", "begun"), [(2, [0]), (1, [2, 3, 4, 5])])
+def test_a_large_node_times_at_once_what_no_smaller_one_could(threads, begun):
+    speed = [trial(measurement="speed", block=block, threads=threads) for block in range(2)]
+    made = schedule(*speed, *[trial()] * 100, large=(4, 0), small=(1, 0))
+    assert starts(made, "large")[0] == begun
+
+
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
@@ -320,6 +327,13 @@ def test_a_node_without_an_agent_starts_nothing():
     made = schedule(trial(), node=(2, 0))
     made.nodes["node"].open = False
     assert made.next("node") is None
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("one", 6.0), ("other", 12.0)], ids=str)
+def test_the_bound_knows_that_a_setting_is_timed_on_one_kind_of_host(kind, seconds):
+    works = [Work.of(block, trial(measurement="speed", block=block), 0) for block in range(2)]
+    hosts = {"first": Host(1, kind="one"), "second": Host(1, kind=kind)}
+    assert bound(works, {0: 6.0, 1: 6.0}, hosts) == pytest.approx(seconds)
 
 
 CLUSTER = {
