@@ -57,6 +57,7 @@ def read(draft: Draft, registry: Registry, plugins: tuple[Path, ...] = ()) -> Sw
     wrong.extend(many_baselines(labelled, draft))
     wrong.extend(duplicates(labelled, registry, draft))
     wrong.extend(_refused(form, registry, draft))
+    wrong.extend(_too_long(form, draft))
     if wrong:
         raise ConfigurationError(*wrong)
     return Sweep(
@@ -99,6 +100,14 @@ def _refused(form: Form, registry: Registry, draft: Draft) -> Iterator[Mistake]:
         for choice in choices:
             if choice.params and registry.find(kind, choice.use).checks:
                 yield from _tried(place, kind, choice, registry, draft)
+
+
+def _too_long(form: Form, draft: Draft) -> Iterator[Mistake]:
+    """Yield that a training's seconds do not fit into those of a trial, which would lose it."""
+    budget, limit = form.measure.training.get("budget_seconds"), form.limits.trial_timeout
+    if budget is not None and budget >= limit:
+        what = f"{budget:g} s do not fit into limits.trial_timeout, {limit:g} s; raise that"
+        yield draft.mistake(("measure", "training", "budget_seconds"), what)
 
 
 def _tried(

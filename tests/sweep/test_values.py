@@ -51,6 +51,13 @@ def test_a_budget_of_nothing_is_refused(setting: str) -> None:
     assert told_of("training", setting, "0.5") == []
 
 
+def test_a_budget_that_no_trial_has_time_for_is_refused() -> None:
+    (told,) = told_of("training", "budget_seconds", "600")
+    sentence = "600 s do not fit into limits.trial_timeout, 600 s; raise that"
+    assert told.endswith(f"measure.training.budget_seconds: {sentence}")
+    assert told_of("training", "budget_seconds", "599") == []
+
+
 BUDGET = f"{SMALL}[measure.training]\nbudget_seconds = 2\n"
 
 
