@@ -15,6 +15,7 @@ recurrent neural networks.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -62,6 +63,9 @@ def growths(
     model: Model, batch: Batch, generator: torch.Generator, count: int = 1
 ) -> Float[Tensor, "T k B"]:
     """Return ln Rₜᵢᵢ of every step, direction and sequence, from random first directions."""
+    if batch.inputs.device.type != "cpu":  # the cells that torch fuses on a GPU have no jvp
+        model = copy.deepcopy(model).cpu()
+        batch = batch.to(torch.device("cpu"), batch.inputs.dtype)
     state = model.initial_state(batch.inputs.shape[1])
     count = min(count, sum(part.shape[1] for part in state))
     drawn = [

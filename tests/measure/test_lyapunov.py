@@ -136,3 +136,15 @@ def test_a_state_that_leaves_the_numbers_has_no_exponent() -> None:
 def test_every_cell_can_be_pushed_along_a_tangent(cell: str) -> None:
     rig = rig_of("gradients", cell=Choice(cell), sequence_length=5).in_float64()
     assert lyapunov(rig.model, rig.batch(), rig.generator("tangent")) is not None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_a_gpu_the_exponent_is_the_processors() -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        rig = rig_of("gradients", device=device, dtype="float64")  # an LSTM, fused on a GPU
+        found.append(lyapunov(rig.model, rig.batch(), rig.generator("tangent")))
+    here, there = found
+    assert here is not None
+    assert there == pytest.approx(here, rel=1e-12)  # both are computed here, of the same numbers
