@@ -11,6 +11,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -84,7 +85,7 @@ def _flushes_denormals() -> bool:
     """Return whether this thread makes 0 of a number below the normal range; no torch is asked.
 
     The processor's setting, of every size of number: a fork server, which runs no operation of
-    torch, may ask. It is none of a GPU's, which torch has keep them.
+    torch, may ask. It says nothing of a GPU.
     """
     return sys.float_info.min / 2 == 0
 
@@ -92,11 +93,11 @@ def _flushes_denormals() -> bool:
 def _precision() -> dict[str, Any]:
     """Return what torch may round to on a GPU, and how cuDNN chooses; null without it.
 
-    The version is asked of the library only where CUDA is in use: a fork server opens neither.
+    They are asked for only where CUDA is in use: a fork server must not open its driver.
     Precisions are torch's words: "tf32", or "ieee" and "none" where nothing is rounded further.
     """
     torch = sys.modules.get("torch")
-    if torch is None:
+    if torch is None or _unopened(torch):
         return dict.fromkeys(("fp32_precision", "cudnn"))
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
     return {
@@ -106,7 +107,7 @@ def _precision() -> dict[str, Any]:
             "conv": cudnn.conv.fp32_precision,
         },
         "cudnn": {
-            "version": cudnn.version() if torch.cuda.is_initialized() else None,
+            "version": cudnn.version(),
             "deterministic": cudnn.deterministic,
             "benchmark": cudnn.benchmark,
         },
@@ -176,10 +177,15 @@ def _blas() -> str | None:
         return None
     if torch.backends.mkl.is_available():
         return "mkl"
-    if torch.version.cuda and not torch.cuda.is_initialized():
+    if _unopened(torch):
         return None
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     return found[1] if found else None
+
+
+def _unopened(torch: ModuleType) -> bool:
+    """Return whether torch was built for CUDA, and this process has not begun to use it."""
+    return torch.version.cuda is not None and not torch.cuda.is_initialized()
 
 
 def _text(path: Path) -> str | None:

@@ -82,8 +82,8 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     try:
         # Before the first team of threads, which inherits it. A gradient that vanishes ends in
         # denormal numbers, which cost a CPU a hundred times as much as others: LSTM, H = 64,
-        # T = 256 took 11 times as long, for numbers that are 0 to any optimizer. No GPU slows down
-        # for them, and torch has none flush them.
+        # T = 256 took 11 times as long, for numbers that are 0 to any optimizer. It says
+        # nothing to a GPU, whose arithmetic stays as it is.
         torch.set_flush_denormal(True)
         torch.set_num_threads(trial.threads)
         # By default cuDNN rounds to TF32 where matrix products do not; rivals get one precision.

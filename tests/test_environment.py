@@ -78,6 +78,22 @@ def test_what_a_gpu_may_round_to_is_told_as_it_is() -> None:
             backend.allow_tf32 = value
 
 
+def test_a_torch_for_cuda_is_asked_nothing_that_opens_its_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opens(*_: object) -> None:
+        pytest.fail("this would open CUDA's driver")
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.__config__, "show", opens)
+    monkeypatch.setattr(torch.backends.cudnn, "version", opens)
+    for mkl in (True, False):
+        monkeypatch.setattr(torch.backends.mkl, "is_available", lambda mkl=mkl: mkl)
+        got = environment.describe()
+        assert got["blas"] == ("mkl" if mkl else None)
+        assert (got["fp32_precision"], got["cudnn"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     "said",
     [
