@@ -23,23 +23,22 @@ from typing import Any
 DATA = "data"  # the parcel's folder of data packs
 COMMIT = "COMMIT"  # the parcel's file that says which commit its code is of
 MUST_AGREE = ("torch", "ray")  # beside Python: a record of other versions answers another question
-# Variables of a driver, or a fork server, and of all below it: its folder.
-DRIVER_MARK, SERVER_MARK = MARKS = "BPTT_DRIVER", "BPTT_FORK_SERVER"
+SERVER_MARK = "BPTT_FORK_SERVER"  # a variable of one and of all below it: the folder it is in
 # Outlives whoever started it, killed or not; a few turns, for what starts others as it is killed.
 SWEEPER = """
 exec 3<&0
-folder=$1
-shift
 (
-    read -r line <&3
+    group=
+    while read -r line <&3; do group=$line; done
+    [ -z "$group" ] || kill -9 "-$group"
     sleep 1
     for turn in 1 2 3; do
-        for file in $(grep -lsF "$@" /proc/[0-9]*/environ); do
+        for file in $(grep -lsF "$2=$1" /proc/[0-9]*/environ); do
             file=${file#/proc/}
             kill -9 "${file%/environ}"
         done
     done
-    rm -rf -- "$folder"
+    rm -rf -- "$1"
 ) >/dev/null 2>&1 &
 """
 
@@ -97,14 +96,15 @@ class Landing:
 
 
 def sweeper(folder: str) -> int:
-    """Start what ends all that bears the mark of a folder, and removes it, later.
+    """Start what ends the fork servers of a folder, and removes it, later.
 
     Returned is a descriptor; the time comes once all that hold it have closed it or were killed.
+    The number of a process group, a line written to it, is that of one to be ended as well.
     """
     reading, writing = os.pipe()
     # Its shell ends at once: nobody's child, the rest of it ends with no one.
     subprocess.run(
-        ["sh", "-c", SWEEPER, "sh", folder, *(f"-e{mark}={folder}" for mark in MARKS)],
+        ["sh", "-c", SWEEPER, "sh", folder, SERVER_MARK],
         stdin=reading,
         check=True,
         start_new_session=True,

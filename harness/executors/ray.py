@@ -81,6 +81,8 @@ class Driver:
                 start_new_session=True,  # Ctrl-C at a terminal is not for it
                 env=self._environment(),
             )
+        # Ray's own agents look for a head that is gone for a minute.
+        os.write(self._sweeper, f"{self._process.pid}\n".encode())
         self._channel = Channel(own)
         self._channel.wait_at_most(START_SECONDS)
         self._ready = False
@@ -140,9 +142,7 @@ class Driver:
         return words.decode(errors="replace").strip()
 
     def _environment(self) -> dict[str, str]:
-        # Ray's own agents outlive a raylet that was killed as they started; the sweeper finds them.
-        mark = {landing.DRIVER_MARK: self._temporary.name}
-        variables = {**environment(), **EVERYWHERE, **mark}
+        variables = {**environment(), **EVERYWHERE}
         if self._settings.address is None:
             token = Path(self._temporary.name) / "token"
             token.touch(mode=0o600)

@@ -181,15 +181,19 @@ def test_a_killed_landing_leaves_nothing_and_needs_nothing_of_the_harness(tmp_pa
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("mark", landing.MARKS)
-def test_a_sweeper_ends_what_bears_the_mark_of_its_folder_and_nothing_else(tmp_path, mark):
+def test_a_sweeper_ends_what_is_in_its_folder_or_its_group_and_nothing_else(tmp_path):
     folders = [tmp_path / "own", tmp_path / "own/below", tmp_path / "another"]
     folders[1].mkdir(parents=True)
-    own, below, another = (subprocess.Popen(["sleep", "60"], env={mark: each}) for each in folders)
+    marked = [
+        subprocess.Popen(["sleep", "60"], env={landing.SERVER_MARK: folder}) for folder in folders
+    ]
+    grouped = subprocess.Popen(["sleep", "60"], process_group=0)
     try:
-        os.close(landing.sweeper(str(folders[0])))
-        assert (own.wait(10), below.wait(10)) == (-signal.SIGKILL, -signal.SIGKILL)
-        assert another.poll() is None
+        sweeper = landing.sweeper(str(folders[0]))
+        os.write(sweeper, f"{grouped.pid}\n".encode())
+        os.close(sweeper)
+        assert [each.wait(10) for each in (*marked[:2], grouped)] == [-signal.SIGKILL] * 3
+        assert marked[2].poll() is None
     finally:
-        another.kill()
-        another.wait()
+        marked[2].kill()
+        marked[2].wait()
