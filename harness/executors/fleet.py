@@ -150,7 +150,8 @@ class Fleet:
     def _learn_ooms(self, place: Place, member: Member, result: Mapping[str, Any] | None) -> None:
         if result is not None:
             found = replace(Record.from_json(result), node=member.name)
-            self._ooms.learn(found, place.node, place.exclusive)
+            alone = place.exclusive and not place.gpu  # other accelerators are timed beside it
+            self._ooms.learn(found, place.node, alone)
 
     def _hand_out(self, work: Work, place: Place) -> None:
         member = self._members[place.node]

@@ -146,18 +146,19 @@ def test_the_record_says_what_it_follows_from_and_that_it_took_no_time():
 class Desk(Cluster):
     """Nodes of this process, where what is no shorter than `full` is at once out of memory."""
 
-    def __init__(self, names, full, values):
-        self._names, self._full, self._values = names, full, values
+    def __init__(self, names, full, values, gpus):
+        self._names, self._full, self._values, self._gpus = names, full, values, gpus
         self._answers = {}
 
     def offers(self):
-        return [Offer(name, name, cpus=1.0, gpus=0.0, slots=1) for name in self._names]
+        kind = {"gpus": float(len(self._gpus)), "accelerator": "cuda" if self._gpus else ""}
+        return [Offer(name, name, cpus=1.0, slots=1, **kind) for name in self._names]
 
     def start(self, offer, setup, path):
         return offer.key
 
     def hello(self, agent):
-        told = {"cores": [0], "gpus": [], "near": [], "kind": ""}
+        told = {"cores": [0], "gpus": self._gpus, "near": [], "kind": ""}
         return self._put({**told, "fault": "", "passing": False})
 
     def run(self, agent, request, exclusive):
@@ -179,12 +180,12 @@ class Desk(Cluster):
         return reference
 
 
-def swept(trials, names=("a",), full=64, values=OWN):
+def swept(trials, names=("a",), full=64, values=OWN, gpus=()):
     """Return what a fleet tells of every trial, and the record that this makes."""
     told = []
     works = [Work.of(number, each, 0) for number, each in enumerate(trials)]
     setup = Setup(Settings(), "", "", len(works))
-    fleet = Fleet(Desk(names, full, values), Schedule(works), setup, told.append)
+    fleet = Fleet(Desk(names, full, values, gpus), Schedule(works), setup, told.append)
     fleet.enlist(None)
     fleet.run(threading.Event())
     fleet.dismiss()
@@ -209,6 +210,13 @@ def test_a_fleet_runs_what_shared_a_node_without_a_limit_and_times_it_only_where
     timed = [of(block=block, limits=Limits(), measurement="speed") for block in range(4)]
     assert swept(timed, values=NODE)[0] == ["report", *["implied"] * 3]
     assert swept(timed, ("a", "b"), values=NODE)[0].count("report") == 2  # one a node
+
+
+def test_a_fleet_takes_no_trial_for_alone_beside_which_other_accelerators_may_be_timed():
+    timing = {"limits": Limits(), "measurement": "speed", "device": "cuda"}
+    timed = [of(block=block, **timing) for block in range(4)]
+    assert swept(timed, values=NODE, gpus=["0"])[0] == ["report"] * 4
+    assert swept(timed, values=FULL, gpus=["0"])[0].count("report") == 1
 
 
 def test_ray_makes_the_record_of_what_a_fleet_says_is_implied():
