@@ -32,6 +32,7 @@ task = "adding"
 hidden_size = 32
 batch_size = 8
 device = "cpu"
+optimizer = "{optimizer}"
 [[implementation]]
 name = "base"
 gradient = {base}
@@ -58,6 +59,7 @@ class Pair:
     base: str
     rival: str
     plugin: str
+    optimizer: str = "adam"
 
 
 TWINS = Pair('"full_bptt"', '"twin"', "twin.py")
@@ -65,8 +67,12 @@ SLOWED = Pair('"full_bptt"', '"slower"', "slower.py")
 
 
 def clocked(share: float) -> Pair:
-    """Return two metronomes, the second of which takes `share` of the first's time."""
-    return Pair('"metronome"', f'{{ use = "metronome", share = {share} }}', "metronome.py")
+    """Return two metronomes, the second of which takes `share` of the first's time.
+
+    What the machine does beside them is next to nothing: an update by SGD.
+    """
+    rival = f'{{ use = "metronome", share = {share} }}'
+    return Pair('"metronome"', rival, "metronome.py", optimizer="sgd")
 
 
 def trials(
@@ -75,7 +81,7 @@ def trials(
     """Return the trials of one sweep a seed."""
     plugin = HERE / pair.plugin
     registry = Registry.scan([plugin])
-    rivals = {"base": pair.base, "rival": pair.rival}
+    rivals = {"base": pair.base, "rival": pair.rival, "optimizer": pair.optimizer}
     found = []
     for seed in seeds:
         text = SWEEP.format(seed=seed, lengths=list(lengths), blocks=blocks, **rivals)
