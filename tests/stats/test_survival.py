@@ -14,6 +14,38 @@ def test_without_censoring_it_is_the_median_in_the_middle_of_the_times():
     assert got.low <= 3.0 <= got.high
 
 
+@pytest.mark.parametrize("times", [[1, 3], [1, 2, 4, 9], [1, 2, 3, 5, 6, 9]], ids=len)
+def test_of_an_even_number_of_times_the_median_is_the_middle_between_two(times):
+    assert median_until(times, [True] * len(times)).estimate == np.median(times)
+
+
+def test_where_half_are_left_the_middle_is_to_the_next_event_and_not_to_who_gave_up():
+    reached = [True, True, False, True]  # 3/4, 1/2, given up at 3, and none after 9
+    assert median_until([1, 2, 3, 9], reached).estimate == (2 + 9) / 2
+    # without another event, the time by which half have it
+    assert median_until([1, 2, 3, 9], [True, True, False, False]).estimate == 2
+
+
+@pytest.mark.parametrize(
+    ("solved", "unsolved", "ends"),
+    [(2, 0, (0, math.inf)), (5, 0, (0, math.inf)), (6, 0, (1, 6)), (5, 1, (1, math.inf))],
+)
+def test_few_trainings_leave_an_end_of_the_interval_open(solved, unsolved, ends):
+    # All of n are on one side of the median with chance 2^-n: 3.1 % of 5, and 1.6 % of 6.
+    times = [*range(1, solved + 1), *[0.5] * unsolved]
+    got = median_until(times, [True] * solved + [False] * unsolved)
+    assert (got.low, got.high) == ends
+
+
+def test_an_interval_of_so_few_covers_the_median_as_often_as_it_says():
+    # What it was before, from the first to the last of two, holds the median in half of all cases.
+    rng = np.random.default_rng(RNG_SEED)
+    draws = rng.exponential(1 / math.log(2), (400, 2))
+    ends = [median_until(two, [True, True]) for two in draws]
+    assert all(one.low <= 1.0 <= one.high for one in ends)
+    assert np.mean((draws.min(1) <= 1.0) & (draws.max(1) >= 1.0)) < 0.6
+
+
 def test_a_training_cut_short_counts_as_later_and_not_as_solved():
     # Left after 1: 4 / 5. Two ended unsolved at 1.5, so at 2 one of the two left: 2 / 5.
     times = [1, 1.5, 1.5, 2, 3]
