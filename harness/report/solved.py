@@ -1,6 +1,7 @@
 """How soon a task is solved, where some trainings ended before they had solved it.
 
-A training that its budget ended unsolved says "later than that", one that diverged says "never".
+A training that its budget ended unsolved says "later than that", one that diverged says "never",
+and one that the time limit ended says nothing of when, but that it was slow.
 Leaving them out, or counting them as solved when they ended, would make slow methods look fast.
 """
 
@@ -23,7 +24,7 @@ ENDS = ("", "_low", "_high")
 def table(frame: pd.DataFrame) -> Table:
     """Return the share of trainings that solved the task, and what that took; empty if none did."""
     known = frame[(frame["measurement"] == "training") & (frame["replica"] == 0)]
-    known = known[known["status"].isin(["done", "nonfinite"])]
+    known = known[known["status"].isin(["done", "nonfinite", "timeout"])]
     rows = [
         {**named, **_share(group)} | {k: v for end in COSTS for k, v in _until(group, end).items()}
         for named, group in pairs.groups(known, KEYS)
@@ -42,9 +43,11 @@ def table(frame: pd.DataFrame) -> Table:
     )
     note = (
         "Until the held-out score first counts as solved, seen as often as the model is scored: the"
-        " median over the blocks' seeds by Kaplan and Meier, with a 95 % interval that is"
-        " approximate under some 10 that solve it. A training that ended unsolved counts as later"
-        " than its end, one that diverged as never; the share has Wilson's interval."
+        " median over the blocks' seeds by Kaplan and Meier. Its 95 % interval needs 6 trainings,"
+        " its upper end 6 that solve it, and under some 10 it is approximate. A training that ended"
+        " unsolved counts as later than its end. One that diverged counts as never, and so does one"
+        " over its time limit, which left no end: as later than every end that is known. The share"
+        " has Wilson's interval."
     )
     ordered = pairs.ordered(data, frame, pairs.POINT)
     return Table("solved", "How soon is it solved?", note, ordered, columns, len(heads))
@@ -60,9 +63,10 @@ def _until(group: pd.DataFrame, end: str) -> dict[str, float]:
     """Return the median of what it took to solve the task, its interval, by the event's name."""
     event = COSTS[end]
     solved = group[event].notna()
-    never = (group["status"] == "nonfinite") & ~solved
+    never = group["status"].isin(["nonfinite", "timeout"]) & ~solved
     spent = group[event].where(solved, group[end])
-    spent = spent.mask(never, spent.max())  # nobody is known to have gone on for longer
+    longest = 0.0 if spent.isna().all() else spent.max()  # nobody is known to have gone on for more
+    spent = spent.mask(never, longest)
     known = spent.notna()
     if not known.any():
         return dict.fromkeys((f"{event}{one}" for one in ENDS), math.nan)
@@ -77,7 +81,7 @@ def _missed_text(row: Row) -> str:
 
 
 def _cost(key: str, heading: str, unit: Unit) -> Column:
-    """Return a column "120 [80, ∞)", or what is known where fewer than half got there."""
+    """Return a column "120 [80, ∞)", "120" alone where neither end is known, or "not reached"."""
 
     def text(row: Row) -> str:
         estimate, low, high = (row[f"{key}{end}"] for end in ENDS)
@@ -85,7 +89,7 @@ def _cost(key: str, heading: str, unit: Unit) -> Column:
             return MISSING
         if math.isinf(estimate):
             return f"not reached; over {unit.text(low)}" if 0 < low < math.inf else "not reached"
-        if math.isinf(high):
+        if math.isinf(high) and low > 0:
             return f"{unit.text(estimate)} [{unit.text(low)}, ∞)"
         return unit.interval(estimate, low, high)
 

@@ -10,6 +10,7 @@ from harness.report.units import SHARE
 
 NEVER = (None, "done")
 DIVERGED = (None, "nonfinite")
+OVERTIME = (None, "timeout")
 
 
 def table(*blocks):
@@ -20,6 +21,8 @@ def table(*blocks):
         values = {**one.values, "solved_at": at}
         if status == "nonfinite":  # before its second evaluation
             values |= {"evaluated_at": [0], "seconds": [0.0], "sequences": 7, "updates": 7}
+        elif status == "timeout":  # it was killed: nothing of it is known
+            values = {}
         records.append(replace(one, values=values))
     return solved.table(metrics.frame(records))
 
@@ -39,7 +42,21 @@ def test_who_is_missing_is_counted_and_the_share_has_its_interval():
     row = shown((20, "done"), (40, "done"), (60, "done"), NEVER, DIVERGED)
     assert row["not reached"] == "2 of 5"
     assert row["solved"] == SHARE.interval(0.6, 0.2307, 0.8824)  # Wilson's of 3 in 5
-    assert row["updates to solved"].endswith("∞)")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ([(20, "done"), (60, "done")], "40"),
+        ([(20, "done"), (40, "done"), (60, "done"), NEVER, NEVER, NEVER], "60 [20, ∞)"),
+        ([(at, "done") for at in (20, 40, 60, 80, 100, 120, 140)], "80 [20, 120]"),
+        (6 * [NEVER] + [(20, "done")], "not reached; over 20"),
+        ([NEVER, NEVER, (20, "done")], "not reached"),
+    ],
+    ids=["of-two", "half", "all", "few", "one-of-three"],
+)
+def test_an_end_of_an_interval_that_is_not_known_reads_well(blocks, words):
+    assert shown(*blocks)["updates to solved"] == words
 
 
 def test_where_fewer_than_half_solve_it_there_is_no_median():
@@ -62,3 +79,25 @@ def test_a_training_that_solved_the_task_before_it_diverged_has_solved_it():
 
 def test_where_none_solved_it_there_is_no_table():
     assert len(table(NEVER, NEVER, DIVERGED).data) == 0
+
+
+def test_a_training_over_its_time_limit_is_not_left_out():
+    # Of those that ended alone, all would solve it, at 20: the slowest were killed before they did.
+    row = shown((20, "done"), (20, "done"), *3 * [OVERTIME])
+    assert row["not reached"] == "3 of 5"
+    assert row["updates to solved"] == row["training time to solved"] == "not reached"
+    row = table((20, "done"), (40, "done"), OVERTIME).data.iloc[0]
+    assert row["solved_at_update"] == 40  # without the killed one it were 30
+
+
+def test_who_never_ended_is_a_row_beside_who_did():
+    records = []
+    for label in ("full_bptt", "native"):
+        choice = next(one for one in fake.IMPLEMENTATIONS if one.label == label)
+        one = fake.record(replace(fake.trial("training"), implementation=choice))
+        late = {"status": "timeout", "values": {}}
+        solved_it = {"values": {**one.values, "solved_at": 20}}
+        records.append(replace(one, **(late if label == "native" else solved_it)))
+    row = solved.table(metrics.frame(records)).shown().set_index("implementation").loc["native"]
+    assert row["not reached"] == "1 of 1"
+    assert row["updates to solved"] == row["training time to solved"] == "not reached"
