@@ -47,6 +47,7 @@ class Agent:
         self._launch: Launch | None = None
         self._client: Client | None = None
         self._proved = False  # one came up here: what keeps the next from it may pass
+        self._failed = False  # the last one, by itself
         self._running: list[Request] = []
         self._exclusive = False
 
@@ -64,7 +65,7 @@ class Agent:
             "near": cores_near(gpus(), Kernel()),
             "kind": environment.cpu_model(),
             "fault": str(fault or ""),
-            "passing": fault is not None and (self._proved or not fault.words),
+            "passing": fault is not None and (self._proved or not self._failed),
         }
 
     def run(self, request: Mapping[str, Any], exclusive: bool) -> dict[str, Any]:
@@ -119,9 +120,11 @@ class Agent:
                 path = self._launch.path
             return Client(path)
         except ServerLost:
+            self._failed = self._launch is not None and self._launch.failed
             self._end()  # it may only have stopped
             raise
         except OSError as error:
+            self._failed = True
             self._end()
             raise ServerLost("could not be started", str(error)) from error
 

@@ -22,20 +22,17 @@ from harness.executors.protocol import LOG, SOCKET, Channel, Report, Request
 LOG_BYTES = 4096  # of what a fork server said, the end is shown
 READY_SECONDS = 50.0  # for the imports of one, on a machine that is busy with something else
 PATIENCE_SECONDS = 5.0  # for a process that was asked to end
+EXIT_SECONDS = 1.0  # for one whose socket is closed, or that is taken to hang
 CLOSE_SECONDS = 2 * PATIENCE_SECONDS  # to end a fork server, and what its children left
 SERVER = "harness.executors.forkserver"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ServerLost(Exception):
-    """A fork server ended, or never came up; `words` are what it said last.
-
-    One that says nothing was killed, and another may fare better.
-    """
+    """A fork server ended, or never came up; told with what it said last."""
 
     def __init__(self, how: str, words: str) -> None:
         super().__init__(f"the fork server {how}: {words}" if words else f"the fork server {how}")
-        self.words = words
 
 
 def environment() -> dict[str, str]:
@@ -75,6 +72,13 @@ class Launch:
                     "CUDA_VISIBLE_DEVICES": "",
                 },
             )
+
+    @property
+    def failed(self) -> bool:
+        """Return whether it ended by itself, with an error: so would the next."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(EXIT_SECONDS)
+        return (self.process.returncode or 0) > 0
 
     def close(self) -> None:
         """End the fork server, its children, and what those started."""

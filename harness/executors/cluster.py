@@ -12,7 +12,14 @@ from typing import Any
 
 import ray
 from ray import cloudpickle
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import (
+    ActorUnschedulableError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.executors import landing
@@ -20,7 +27,13 @@ from harness.executors.agent import Agent
 from harness.executors.cores import physical_cores
 from harness.executors.settings import NoSuchCluster, Setup, UnlikeNodes, host_and_port
 
-INFRASTRUCTURE = (RayActorError, OutOfMemoryError)  # the first: died, out of reach, no such node
+INFRASTRUCTURE = (
+    RayActorError,  # died, or out of reach
+    ActorUnschedulableError,  # its node died before it was there
+    NodeDiedError,
+    ObjectLostError,  # an answer, with its node
+    OutOfMemoryError,
+)
 STORE_BYTES = 80_000_000  # of shared memory: about Ray's least, as all that travels is small
 ACCELERATOR_LABEL = "ray.io/accelerator-type"  # of a node
 ACCELERATOR_TYPE = "accelerator_type:"  # begins a resource's name

@@ -45,7 +45,9 @@ POLL_SECONDS = 0.5  # how soon a wish to stop is seen
 WAY_SECONDS = 20.0  # for an agent's process to start, or an answer to arrive, on a busy node
 START_SECONDS = HELLO_SECONDS + WAY_SECONDS  # until an agent offers something
 ANSWER_SECONDS = RUN_SECONDS + WAY_SECONDS  # beyond its limit, until it tells of a trial
-MAX_FAULTS = 3  # of a node in a row, each met with another start; what passes has passed by then
+# Of a node in a row, each met with another start; a trial that brings down its agent is told of
+# before its node is given up.
+MAX_FAULTS = MAX_LOSSES + 1
 DISMISS_SECONDS = 3.0  # for an agent to end; one that still starts does not answer
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -141,7 +143,7 @@ class Fleet:
         """Tell of a trial that need not run there, as it would be out of memory like another."""
         if not self._ooms:
             return False
-        source = self._ooms.source(Trial.from_json(work.payload), place.node)
+        source = self._ooms.source(Trial.from_json(work.payload), (place.node, place.gpu))
         if source is not None:
             self._schedule.release(place)
             self._tell({"event": "implied", "index": work.index, "source": source.to_json()})
@@ -151,7 +153,7 @@ class Fleet:
         if result is not None:
             found = replace(Record.from_json(result), node=member.name)
             alone = place.exclusive and not place.gpu  # other accelerators are timed beside it
-            self._ooms.learn(found, place.node, alone)
+            self._ooms.learn(found, (place.node, place.gpu), alone)
 
     def _hand_out(self, work: Work, place: Place) -> None:
         member = self._members[place.node]

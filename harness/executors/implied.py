@@ -4,7 +4,7 @@ Two trials are alike that differ in nothing but the length and the block, a copy
 too. Of them an oom tells
 
 - everywhere, where it was the trial's own limit that was reached, those with no higher limit;
-- on the same node, where an accelerator was full, of which a trial has one to itself;
+- on the same accelerator, where that was full and no other process was there;
 - on the same node, where that was full and no other trial ran there.
 
 It tells nothing where a neighbour may have had the memory, nor of a kernel's kill, which comes with
@@ -19,23 +19,25 @@ from dataclasses import dataclass, replace
 
 from harness.trial import Limits, Record, Trial
 
+Seat = tuple[str, str]  # a node, and which of its accelerators; "": none
 IMPLIED_BY = "implied_by"  # marks such a record: the id of the trial that did run out of memory
+SHORT_OF = "short_of"  # the value of an oom that says what was full (harness/worker.py)
 
 
 @dataclass(frozen=True, slots=True)
 class Oom:
-    """A trial that ran out of memory, and the node on which that tells of others."""
+    """A trial that ran out of memory, and the seat on which that tells of others."""
 
     record: Record
-    node: str | None  # None: on every one, under its limit
+    seat: Seat | None  # None: on every one, under its limit
 
-    def tells_of(self, trial: Trial, node: str | None) -> bool:
-        """Return whether a trial like it would run out of memory on a node too."""
+    def tells_of(self, trial: Trial, seat: Seat | None) -> bool:
+        """Return whether a trial like it would run out of memory on a seat too."""
         own = self.record.trial
         if trial.sequence_length < own.sequence_length:
             return False
-        if self.node is not None:
-            return node == self.node
+        if self.seat is not None:
+            return seat == self.seat
         limit, other = own.limits.memory_bytes, trial.limits.memory_bytes
         return limit is not None and other is not None and other <= limit
 
@@ -50,20 +52,20 @@ class Ooms:
     def __bool__(self) -> bool:
         return bool(self._ooms)
 
-    def learn(self, record: Record, node: str | None = None, alone: bool = False) -> None:
-        """Take in a record: of a node, where that will run others; alone, where it had that."""
+    def learn(self, record: Record, seat: Seat | None = None, alone: bool = False) -> None:
+        """Take in a record: of a seat, where others will run; alone, where it had the node."""
         if record.status == "done":
             series, length = _series(record.trial), record.trial.sequence_length
             self._fitted[series] = max(length, self._fitted.get(series, 0))
-        elif (oom := _telling(record, node, alone)) is not None:
+        elif (oom := _telling(record, seat, alone)) is not None:
             self._ooms[_series(record.trial)].append(oom)
 
-    def source(self, trial: Trial, node: str | None = None) -> Record | None:
+    def source(self, trial: Trial, seat: Seat | None = None) -> Record | None:
         """Return the record that says of a trial that it would run out of memory; None: none."""
         series = _series(trial)
         if trial.sequence_length <= self._fitted.get(series, 0):
             return None
-        found = (oom for oom in self._ooms.get(series, ()) if oom.tells_of(trial, node))
+        found = (oom for oom in self._ooms.get(series, ()) if oom.tells_of(trial, seat))
         return next((oom.record for oom in found), None)
 
 
@@ -95,15 +97,15 @@ def _series(trial: Trial) -> int:
     return hash(repr(replace(alike, limits=Limits(), plugins=())))
 
 
-def _telling(record: Record, node: str | None, alone: bool) -> Oom | None:
+def _telling(record: Record, seat: Seat | None, alone: bool) -> Oom | None:
     """Return the oom, if that is what the record is of, and it tells of any other trial."""
     if record.status != "oom" or not record.values.get("steady"):
         return None
-    match record.values.get("short_of"):
+    match record.values.get(SHORT_OF):
         case "limit":
             return Oom(record, None)
-        case "accelerator" if node is not None:
-            return Oom(record, node)
-        case "node" if node is not None and alone:
-            return Oom(record, node)
+        case "accelerator" if seat is not None:
+            return Oom(record, seat)
+        case "node" if seat is not None and alone:
+            return Oom(record, seat)
     return None

@@ -2,8 +2,7 @@
 
 Nothing protects the command here. A trial that crashes ends it, one that hangs hangs it, and
 neither affinity nor limits are in force, but the one on a GPU's memory; what a trial leaves behind
-is there for the next. So one that runs out of memory says nothing of others (implied.py): each is
-run.
+is there for the next. So one that runs out of memory says nothing of others (implied.py).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from harness.executors.implied import SHORT_OF
 from harness.executors.settings import OnStart, Settings, ignore
 from harness.trial import Record, Trial
 
@@ -28,4 +28,5 @@ def run(
         on_start(trial, node)
         started = time.time()
         record = Record.from_json(target(trial.to_json()))
-        yield replace(record, started=started, ended=time.time(), node=node)
+        values = {name: one for name, one in record.values.items() if name != SHORT_OF}
+        yield replace(record, values=values, started=started, ended=time.time(), node=node)

@@ -24,7 +24,8 @@ DATA = "data"  # the parcel's folder of data packs
 COMMIT = "COMMIT"  # the parcel's file that says which commit its code is of
 MUST_AGREE = ("torch", "ray")  # beside Python: a record of other versions answers another question
 SERVER_MARK = "BPTT_FORK_SERVER"  # a variable of one and of all below it: the folder it is in
-# Outlives whoever started it, killed or not; a few turns, for what starts others as it is killed.
+# Outlives whoever started it, killed or not. The last line it reads is a process group to end, or
+# empty; a few turns, for what starts others as it is killed.
 SWEEPER = """
 exec 3<&0
 (

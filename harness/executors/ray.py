@@ -104,6 +104,7 @@ class Driver:
         finally:  # a second Ctrl-C too
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            os.write(self._sweeper, b"\n")  # whose number that is from now on, nobody knows
             self._process.wait()
             self._channel.dispose()
             self._temporary.cleanup()

@@ -49,7 +49,7 @@ class Schedule:
         `near`: the cores near each accelerator, as far as that is known.
         """
         self.nodes[node].begin(cores, gpus, kind, near)
-        self._waiting.leave(node, but=("", *gpus))
+        self._waiting.leave(node, len(cores), gpus)
 
     def remove(self, node: str) -> None:
         """Note that a node is gone; what was to be compared on it goes on on another."""

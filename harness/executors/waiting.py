@@ -131,10 +131,11 @@ class Waiting:
         account = self._account(work)
         account.left = max(0.0, account.left - self._size(work))
 
-    def leave(self, node: str, but: Collection[str] = ()) -> None:
-        """Note that a node is gone, but for some accelerators: what was begun goes on elsewhere."""
+    def leave(self, node: str, cores: int = 0, gpus: Collection[str] = ()) -> None:
+        """Note that a node has no more than this: what it cannot end goes on elsewhere."""
         for unit in self._units.values():
-            if unit.node == node and unit.gpu not in but:
+            goes_on = unit.threads <= cores and unit.gpu in ("", *gpus)
+            if unit.node == node and not goes_on:
                 unit.node = None
 
     def learn(self, work: Work, seconds: float) -> None:

@@ -80,7 +80,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.folder} cannot be used: {error.strerror}") from error
         try:
-            self._done = _done_ids(self.folder / JOURNAL)
+            self._done, self._withdrawn = _ids(self.folder / JOURNAL)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
             self._journal = os.open(self.folder / JOURNAL, flags, 0o644)
             self._mend()
@@ -104,7 +104,7 @@ class Store:
         return identity in self._done
 
     def is_withdrawn(self, identity: str) -> bool:
-        """Return whether a trial's record was withdrawn since the folder was taken."""
+        """Return whether a trial's record was withdrawn, and none has come since."""
         return identity in self._withdrawn
 
     def append(self, record: Record) -> bool:
@@ -114,6 +114,7 @@ class Store:
             return False
         self._write(line)
         self._done.add(line["id"])
+        self._withdrawn.discard(line["id"])
         return True
 
     def withdraw(self, identities: Iterable[str]) -> None:
@@ -176,15 +177,19 @@ def _entry(line: Mapping[str, Any]) -> Record | Withdrawal:
     return Record.from_json(line)
 
 
-def _done_ids(path: Path) -> set[str]:
+def _ids(path: Path) -> tuple[set[str], set[str]]:
+    """Return the trials that have a record, and those whose record was withdrawn."""
     done: set[str] = set()
+    withdrawn: set[str] = set()
     for entry in _entries(path) if path.exists() else ():
         match entry:
             case Withdrawal(ids):
                 done -= set(ids)
+                withdrawn |= set(ids)
             case Record():
                 done.add(entry.trial.id)
-    return done
+                withdrawn.discard(entry.trial.id)
+    return done, withdrawn
 
 
 def _finite(value: Any, path: str = "") -> tuple[Any, list[str]]:

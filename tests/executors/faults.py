@@ -175,6 +175,12 @@ def trivial(payload):
     return _done(payload, pid=os.getpid())
 
 
+def run_out(payload):
+    values = {"steady": True, "short_of": "limit"}
+    trial = harness.trial.Trial.from_json(payload)
+    return harness.trial.Record(trial, "oom", "none was free", values=values).to_json()
+
+
 def rest(payload):
     """Sleep for the trial's seed, in milliseconds."""
     time.sleep(payload["seed"] / 1000)

@@ -408,12 +408,14 @@ def test_an_allocation_of_torch_past_the_cap_can_be_caught_in_the_trial(torch_se
     assert "allocate memory" in torch_server.submit(request).result(30).result["caught"]
 
 
-def test_a_server_killed_before_it_is_ready_says_nothing():
-    launch = Launch("faults")
-    launch.process.kill()
-    with pytest.raises(ServerLost) as lost:
+@pytest.mark.parametrize(("module", "failed"), [("faults", False), ("no.such.module", True)])
+def test_a_server_that_was_killed_is_told_from_one_that_failed(module, failed):
+    launch = Launch(module)
+    if not failed:
+        launch.process.kill()
+    with pytest.raises(ServerLost):
         Client(launch.path)
-    assert lost.value.words == ""
+    assert launch.failed == failed
     launch.close()
 
 

@@ -22,6 +22,7 @@ OTHER = Implementation(Choice("checkpointed"), label="checkpointed")
 LACK = {"asked_bytes": 2**20, "free_bytes": 2**10, "steady": True}
 OWN = {**LACK, "short_of": "limit"}
 NODE = {**LACK, "short_of": "node"}
+A = ("a", "")
 FULL = {**LACK, "short_of": "accelerator"}
 
 
@@ -37,10 +38,10 @@ def done(of):
     return Record(of, "done")
 
 
-def knowing(*records, node="a", alone=False):
+def knowing(*records, seat=A, alone=False):
     ooms = Ooms()
     for each in records:
-        ooms.learn(each, node, alone)
+        ooms.learn(each, seat, alone)
     return ooms
 
 
@@ -57,7 +58,7 @@ def knowing(*records, node="a", alone=False):
 )
 def test_what_is_alike_and_no_shorter_would_run_out_too_wherever_it_runs(other):
     source = oom(of(64))
-    assert knowing(source).source(other, "b") == source
+    assert knowing(source).source(other, ("b", "")) == source
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_what_is_alike_and_no_shorter_would_run_out_too_wherever_it_runs(other):
     ],
 )
 def test_of_all_else_it_says_nothing(other):
-    assert knowing(oom(of(64)), alone=True).source(other, "a") is None
+    assert knowing(oom(of(64)), alone=True).source(other, A) is None
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,14 @@ def test_of_all_else_it_says_nothing(other):
 )
 def test_where_an_oom_says_something_of_the_next_block(values, alone, told):
     ooms = knowing(oom(of(64), values), alone=alone)
-    found = [node for node in ("a", "b") if ooms.source(of(64, block=1), node)]
+    found = [node for node in ("a", "b") if ooms.source(of(64, block=1), (node, ""))]
     assert found == list(told)
+
+
+def test_a_full_accelerator_says_nothing_of_the_others_of_its_node():
+    ooms = knowing(oom(of(64), FULL), seat=("a", "0"))
+    found = [gpu for gpu in ("0", "1") if ooms.source(of(64, block=1), ("a", gpu))]
+    assert found == ["0"]
 
 
 def test_an_oom_whose_node_will_run_no_others_says_nothing_without_a_limit():
@@ -121,14 +128,14 @@ def test_an_oom_whose_node_will_run_no_others_says_nothing_without_a_limit():
 
 def test_nothing_is_said_against_what_has_fitted():
     ooms = knowing(oom(of(64)), done(of(128, block=2)))
-    assert ooms.source(of(128, block=1), "a") is None
-    assert ooms.source(of(129, block=1), "a") is not None
+    assert ooms.source(of(128, block=1), A) is None
+    assert ooms.source(of(129, block=1), A) is not None
 
 
 def test_what_was_implied_implies_nothing():
     source = oom(of(64))
     made = implied.record(of(128, block=3), source)
-    assert knowing(made).source(of(128, block=4), "a") is None
+    assert knowing(made).source(of(128, block=4), A) is None
 
 
 def test_the_record_says_what_it_follows_from_and_that_it_took_no_time():

@@ -18,6 +18,11 @@ def test_trials_run_in_order_in_this_process():
     assert all(record.started <= record.ended and record.node for record in records)
 
 
+def test_an_oom_does_not_say_what_was_full_as_earlier_trials_had_part_of_it():
+    (found,) = inline.run([trial()], Settings(target="faults:run_out"))
+    assert (found.status, found.values) == ("oom", {"steady": True})
+
+
 def test_nothing_runs_before_it_is_asked_for():
     began = []
     generator = inline.run(

@@ -292,6 +292,16 @@ def test_a_setting_waits_for_a_node_of_its_kind_that_is_only_closed():
     assert starts(made, "two")[0] == [1]
 
 
+@pytest.mark.parametrize(("cores", "here"), [(4, [1]), (2, [])])
+def test_a_node_that_has_fewer_cores_as_it_opens_again_goes_on_with_what_they_hold(cores, here):
+    speed = [trial(measurement="speed", threads=4, seed=seed) for seed in range(2)]
+    made = schedule(*speed, one=(4, 0), two=(4, 0))
+    _, [place] = starts(made, "one")
+    made.release(place)
+    made.open("one", range(cores), [])
+    assert starts(made, "one")[0] == here
+
+
 def test_small_nodes_time_while_large_ones_are_packed():
     trials = [trial(measurement="speed", block=block) for block in range(4)] + [trial()] * 16
     made = schedule(*trials, large=(4, 0), small=(1, 0))

@@ -121,7 +121,11 @@ def test_a_rerun_that_was_cut_off_is_not_done(tmp_path: Path) -> None:
         kept.withdraw([record_of(0).trial.id])
     with Store(tmp_path) as kept:
         assert not kept.is_done(record_of(0).trial.id)
+        assert kept.is_withdrawn(record_of(0).trial.id)
     assert store.read(tmp_path).records == ()
+    with Store(tmp_path) as kept:
+        kept.append(record_of(0))
+        assert not kept.is_withdrawn(record_of(0).trial.id)
 
 
 def test_withdrawing_what_is_not_there_writes_nothing(tmp_path: Path) -> None:
