@@ -4,12 +4,13 @@ Values: stop_reason; sequence and loss; evaluated_at, score and seconds (of trai
 machine that other trials share); update, norm_before and norm_after (of the gradient at every
 update, before and after the clips of parameters; a clip of hidden gradients has acted before);
 sequences, updates, flops_per_sequence (by the method's formula; null: it has none),
-clipped_fraction, clipped_norm_ratio (what a cut left of the norm: quartiles over what was clipped),
-nonfinite_updates, first_nonfinite_update, first_nonfinite_step and first_nonfinite_place (of its
-sequence: see divergence.py), spike_max and spike_999 (the largest norm_before, and the one that a
-thousandth exceeds, over the median; null where that is 0), lyapunov (of the trained model, on the
-validation part; null if not finite), score_name, score_better, trivial_score, trivial_formula,
-solved_score, solved_at, final_score, parameters. Curves are thinned to at most 128 points.
+clipped_fraction, clipped_norm_ratio (what a cut left of the norm: quartiles over what was clipped,
+or a sample of it), nonfinite_updates, first_nonfinite_update, first_nonfinite_step and
+first_nonfinite_place (of its sequence: see divergence.py), spike_max and spike_999 (the largest
+norm_before, and the one that a thousandth exceeds, over the median; null where that is 0), lyapunov
+(of the trained model, on the validation part; null if not finite), score_name, score_better,
+trivial_score, trivial_formula, solved_score, solved_at, final_score, parameters. Curves are thinned
+to at most 128 points.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import pytest
 import torch
 from rigs import rig_of
 
-from harness.measure import gradients
-from harness.measure.clipping import Counted, clipped_fraction
+from harness.measure import clipping, gradients
+from harness.measure.clipping import Counted, clipped_fraction, clipped_norm_ratio
 from harness.measure.training import Diverged, measure, spikes
 from harness.trial import Choice
 from implementations.clips.value import Value
@@ -113,6 +113,44 @@ def test_a_gradient_that_is_not_finite_counts_as_clipped() -> None:
     clip = Counted(Value(1.0))
     clip.params({"w": torch.tensor([math.inf, 1.0])}, {})
     assert clipped_fraction((clip,)) == 1.0
+
+
+def test_what_has_no_finite_norm_has_no_size_of_a_cut() -> None:
+    clip = Counted(Value(1.0))
+    clip.params({"w": torch.tensor([math.inf, 1.0])}, {})  # leaves [1, 1]: sqrt(2) / inf is 0
+    assert clipped_norm_ratio((clip,)) is None
+    clip.params({"w": torch.tensor([4.0])}, {})
+    assert clipped_norm_ratio((clip,)) == dict.fromkeys(("lower", "median", "upper"), 0.25)
+
+
+def test_what_is_kept_of_the_cuts_is_bounded_and_tells_of_all_steps(monkeypatch) -> None:
+    monkeypatch.setattr(clipping, "HELD", 64)
+    monkeypatch.setattr(clipping, "SAMPLE", 128)
+    clip, most = Counted(Value(1.0)), 0
+    for step in range(2048):  # 32 sequences of 64 steps, whose cuts leave 1/1 to 1/64
+        clip.params({"w": torch.tensor([1.0 + step % 64])}, {})
+        most = max(most, sum(one.numel() for one in (*clip._held, clip.cuts)))
+    assert most <= 3 * 64 + 2 * 128
+    assert clipped_fraction((clip,)) == pytest.approx(63 / 64)
+    assert set(clip.cuts[1].tolist()) > {0.5, 1 / 64}  # both ends of a sequence
+    ratio = clipped_norm_ratio((clip,))
+    # the true median is 1/33; the rank of one of 128 is off by less than 4 x 4.4 %: 1/44 to 1/22
+    assert 1 / 44 < ratio["median"] < 1 / 22
+    again = Counted(Value(1.0))
+    for step in range(2048):
+        again.params({"w": torch.tensor([1.0 + step % 64])}, {})
+    assert clipped_norm_ratio((again,)) == ratio
+
+
+def test_the_sample_of_two_clips_weighs_each_cut_the_same(monkeypatch) -> None:
+    monkeypatch.setattr(clipping, "SAMPLE", 64)
+    often, seldom = Counted(Value(1.0)), Counted(Value(1.0))
+    for _ in range(1000):
+        often.params({"w": torch.tensor([2.0])}, {})
+    for _ in range(70):  # a sample of its own would be as large as the other's
+        seldom.params({"w": torch.tensor([10.0])}, {})
+    ratio = clipped_norm_ratio((often, seldom))
+    assert ratio == dict.fromkeys(("lower", "median", "upper"), 0.5)
 
 
 def test_a_score_that_is_not_finite_is_divergence_too() -> None:
