@@ -99,7 +99,7 @@ class Agent:
             return Report(key=request.key, lost=str(lost))
         except NoAnswer:
             self._drop(client)
-            return Report(key=request.key, lost="the fork server hung")
+            return Report(key=request.key, lost="what starts trials there hung")
 
     def _start(self) -> ServerLost | None:
         """Have a connection to a fork server, starting one where none is; return why not."""

@@ -244,5 +244,5 @@ def _answer(reference: Reference) -> Mapping[str, Any] | Lost:
     try:
         answer: Any = ray.get(reference)
     except INFRASTRUCTURE as error:
-        return Lost(f"its agent was lost: {str(error).strip().splitlines()[0]}")
+        return Lost(f"what runs trials there was lost: {str(error).strip().splitlines()[0]}")
     return dict(answer)

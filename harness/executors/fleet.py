@@ -257,7 +257,7 @@ class Fleet:
         overdue = [call for call in self._calls.values() if time.monotonic() > call.deadline]
         for call in overdue:
             if call.current and call.work is None:
-                why = f"no agent within {START_SECONDS:g} s; something else may hold its cores"
+                why = f"nothing answers there within {START_SECONDS:g} s; are its cores taken?"
                 self._give_up(call.member, why)
             elif call.current:
                 self._schedule.nodes[call.member.offer.key].open = False

@@ -101,7 +101,7 @@ def test_a_result_is_kept_and_told_where_and_when_it_ran():
 
 
 def test_a_trial_lost_too_often_says_so():
-    made = outcome.loss(trial(), "its agent was lost", "node", 4)
+    made = outcome.loss(trial(), "what runs trials there was lost", "node", 4)
     assert made.status == "crashed"
-    assert "lost 4 times, the last time because its agent was lost" in made.reason
+    assert "lost 4 times, the last time because what runs trials there was lost" in made.reason
     assert made.attempts == 4
