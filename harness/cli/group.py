@@ -41,7 +41,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of the first argument; a suggestion, if it is none."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        mistyped = args[0] not in COMMANDS and not args[0].startswith("-")
+        if mistyped and not ctx.resilient_parsing:  # a shell that completes wants no error
             known = ", ".join(COMMANDS)
             ctx.fail(
                 f"there is no command {args[0]!r}{meant(args[0], COMMANDS)} There are: {known}"

@@ -4,9 +4,11 @@ import errno
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from commands import TINY, bptt, sweep
 
 from harness.cli import exits
+from harness.cli.group import main
 from harness.cli.report import SWEEP
 from harness.store import JOURNAL
 
@@ -18,6 +20,12 @@ def test_a_command_that_is_none_gets_a_suggestion_and_a_list() -> None:
     assert refused.exit_code == 2
     assert "there is no command 'swep'; did you mean \"sweep\"? There are: sweep," in refused.stderr
     assert "did you mean" not in bptt("zzz").stderr
+
+
+def test_a_shell_that_completes_after_a_mistyped_command_hears_no_error() -> None:
+    shell = ShellComplete(main, {}, "bptt", "_BPTT_COMPLETE")
+    assert "--preset" not in [item.value for item in shell.get_completions(["swep"], "--")]
+    assert shell.get_completions([], "swe")[0].value == "sweep"
 
 
 @pytest.mark.parametrize("name", [JOURNAL, SWEEP])
