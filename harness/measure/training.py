@@ -104,7 +104,7 @@ def measure(rig: Rig) -> dict[str, Any]:
     }
     first = f"; {seen.origin}" if seen.origin else ""
     if ended is None:
-        said = f"the loss was not finite at sequence {len(seen.losses)} of {protocol.sequences}"
+        said = f"the loss was not finite at sequence {len(seen.losses)}"
         raise Diverged(said + first, values)
     if not math.isfinite(scores.score[-1]):
         said = f"the score was not finite after sequence {len(seen.losses)}"

@@ -176,6 +176,6 @@ def test_exact_methods_follow_the_same_curve() -> None:
 
 def test_a_learning_rate_that_is_far_too_high_ends_as_diverged_with_what_was_seen() -> None:
     rig = rig_of("training", optimizer="sgd", learning_rate=1e30, protocol=SHORT)
-    with pytest.raises(Diverged, match=r"not finite at sequence \d+ of 20") as caught:
+    with pytest.raises(Diverged, match=r"not finite at sequence \d+(;|$)") as caught:
         measure(rig)
     assert caught.value.values["updates"] >= 1
