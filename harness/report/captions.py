@@ -47,33 +47,68 @@ def updates(known: pd.DataFrame, series: tuple[str, ...]) -> str:
     return f" {'; '.join(words)}, the others {usual} (update = {rules})."
 
 
-def stops(known: pd.DataFrame) -> str:
-    """Return who ended by which budget at the longest T; empty where it is one for all."""
-    longest = pairs.longest(known[known["stop_reason"].notna()])
-    names: dict[str, list[str]] = {}
-    for row in longest[["implementation", "stop_reason"]].drop_duplicates().itertuples():
-        names.setdefault(str(row.stop_reason), []).append(str(row.implementation))
-    if len(names) < 2:
-        return ""
-    said = "; ".join(f"{reason}: {listed(some)}" for reason, some in names.items())
-    return f" They did not all end by it, so they are not matched: {said}."
+def stops(known: pd.DataFrame, ending: str) -> str:
+    """Return whether in each setting one budget, named by its `ending`, ended all at the longest T.
+
+    Where not, who ended by what; what diverged had no chance to.
+    """
+    ended = pairs.longest(known[known["status"] == "done"])
+    telling = pairs.varying(ended)
+    unlike = []
+    for named, group in pairs.groups(ended, pairs.SETTING):
+        names: dict[str, list[str]] = {}
+        whose = group.assign(stop_reason=group["stop_reason"].fillna("unknown"))
+        for row in whose[["implementation", "stop_reason"]].drop_duplicates().itertuples():
+            names.setdefault(str(row.stop_reason), []).append(str(row.implementation))
+        if len(names) > 1 or not all(reason.endswith(ending) for reason in names):
+            said = "; ".join(f"{reason}: {listed(some)}" for reason, some in names.items())
+            unlike.append(f"{pairs.describe(named, telling)}, {said}")
+    if not unlike:
+        return " All had the same budget of it."
+    return f" They did not all end by it, so they are not matched: {'. '.join(unlike)}."
+
+
+def broken(known: pd.DataFrame, series: tuple[str, ...]) -> str:
+    """Return who diverged in how many trainings at the longest T; empty where nobody did."""
+    longest = pairs.longest(known)
+    seen = []
+    for name in series:
+        mine = longest[longest["implementation"] == name]
+        lost = int((mine["status"] == "nonfinite").sum())
+        if lost:
+            seen.append(f"{name} {lost} of {len(mine)}")
+    return f" Diverged, and drawn up to there: {listed(seen)}." if seen else ""
 
 
 def diverged(frame: pd.DataFrame) -> str:
-    """Return each implementation's share that diverged over all learning rates and blocks.
+    """Return in each setting who diverged over all learning rates and blocks at the longest T.
 
     Empty where there is one learning rate: then the rows have it.
     """
     known = frame[(frame["measurement"] == "training") & (frame["replica"] == 0)]
-    known = known[known["status"].isin(["done", "nonfinite"])]
-    if known["learning_rate"].nunique() < 2:
+    known = pairs.longest(known[known["status"].isin(["done", "nonfinite"])])
+    rates = known["learning_rate"].nunique()
+    if rates < 2:
         return ""
+    apart = [name for name in pairs.POINT if name != "learning_rate"]
+    telling = pairs.varying(known, [name for name in apart if name != "sequence_length"])
     said = []
-    for name in pairs.series_order(known):
-        mine = known[known["implementation"] == name]
-        share = stats.wilson(int((mine["status"] == "nonfinite").sum()), len(mine))
-        said.append(f"{name} {SHARE.interval(share.estimate, share.low, share.high)}")
-    return f" Over {known['learning_rate'].nunique()} learning rates: {listed(said)}."
+    for named, group in pairs.groups(known, apart):
+        where = f"{pairs.describe(named, telling)} · T={named['sequence_length']:,}"
+        said.append(f"{where}: {listed(_lost(group)) or 'none'}")
+    return f" Diverged over {rates} learning rates: {'; '.join(said)}."
+
+
+def _lost(group: pd.DataFrame) -> list[str]:
+    """Return "native 25 % [5, 70]" of everyone who diverged at all."""
+    said = []
+    for name in pairs.series_order(group):
+        mine = group[group["implementation"] == name]
+        lost = int((mine["status"] == "nonfinite").sum())
+        if lost:
+            share = stats.wilson(lost, len(mine))
+            said.append(f"{name} {SHARE.interval(share.estimate, share.low, share.high)}")
+    return said
 
 
 def learned(known: pd.DataFrame, series: tuple[str, ...]) -> str:

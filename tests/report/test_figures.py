@@ -5,8 +5,9 @@ from dataclasses import replace
 import fake_records as fake
 import pytest
 
+from harness.measure.budget import Budget
 from harness.report import figures, metrics
-from harness.report.figures import canvas
+from harness.report.figures import budgets, canvas
 from harness.report.figures.palette import COLOURS, INK, MUTED, PAPER, SERIES, TINTS, styles
 from harness.report.units import BYTES, RATIO, SECONDS
 
@@ -275,20 +276,74 @@ def test_the_score_stands_against_what_was_budgeted_at_the_middle_of_the_blocks(
     base = base[base["implementation"] == "full_bptt"]
     assert base["x"].max() == pytest.approx(1.01 * 0.1 * 200)  # the second of three blocks
     assert "trivial predictor" in texts(drawn["score-seconds"])
-    assert "matched" not in drawn["score-seconds"].caption
-    assert "score-flops" in draw(budgeted("budget_flops", flops_per_sequence=1e6))
+    assert "All had the same budget of it." in drawn["score-seconds"].caption
+    spent = {"flops_per_sequence": 1e6, "stop_reason": "2e+08 FLOPs"}
+    assert "score-flops" in draw(budgeted("budget_flops", **spent))
+
+
+def only(name, records, **values):
+    """Return the records with other values of one implementation."""
+    return [
+        replace(one, values={**one.values, **values})
+        if one.trial.implementation.label == name
+        else one
+        for one in records
+    ]
 
 
 def test_trainings_that_ended_by_another_budget_are_told():
-    records = [
-        replace(one, values={**one.values, "stop_reason": "200 sequences"})
-        if one.trial.implementation.label == "native"
-        else one
-        for one in budgeted("budget_seconds")
-    ]
+    records = only("native", budgeted("budget_seconds"), stop_reason="200 sequences")
     said = draw(records)["score-seconds"].caption
     assert "so they are not matched" in said
     assert "200 sequences: native" in said
+    assert "All had the same" not in said
+
+
+def test_a_budget_that_ended_no_training_has_no_figure():
+    # Alike, but not in what was budgeted: 200 sequences take everyone another time.
+    assert "score-seconds" not in draw(budgeted("budget_seconds", stop_reason="200 sequences"))
+    both = [
+        replace(one, trial=replace(one.trial, protocol={**one.trial.protocol, "budget_updates": 9}))
+        for one in budgeted("budget_seconds", stop_reason="9 updates")
+    ]
+    assert {key for key in draw(both) if key.startswith("score-")} == {"score-updates"}
+
+
+def test_every_setting_is_matched_by_itself():
+    other = [
+        replace(one, trial=replace(one.trial, hidden_size=256))
+        for one in budgeted("budget_seconds", stop_reason="2 s")
+    ]
+    said = draw([*budgeted("budget_seconds"), *other])["score-seconds"].caption
+    assert "All had the same budget of it." in said
+    unlike = only("native", other, stop_reason="200 sequences")
+    said = draw([*budgeted("budget_seconds"), *unlike])["score-seconds"].caption
+    assert "not matched: lstm · H=256, 2 s: " in said
+    assert "1 s" not in said
+
+
+@pytest.mark.parametrize("cost", budgets.COSTS, ids=lambda cost: cost.key)
+def test_a_cost_knows_how_a_training_says_that_it_ended_by_it(cost):
+    names = ("updates", "seconds", "flops")
+    spent = dict.fromkeys(names, 2000)
+    said = {f"budget_{name}": Budget({name: 1000}).reached(spent) for name in names}
+    assert [key for key, reason in said.items() if reason.endswith(cost.ending)] == [cost.key]
+
+
+def test_who_diverged_is_drawn_up_to_there_and_counted():
+    def lost(one):
+        kept = {name: one.values[name][:3] for name in ("evaluated_at", "score", "seconds")}
+        kept["score"] = [5.0, 5.0, 5.0]
+        values = {**one.values, **kept, "stop_reason": "not finite", "final_score": None}
+        mine = one.trial.implementation.label == "native" and one.trial.block < 2
+        return replace(one, status="nonfinite", values=values) if mine else one
+
+    drawing = draw([lost(one) for one in budgeted("budget_seconds")])["score-seconds"]
+    assert "Diverged, and drawn up to there: native 2 of 3." in drawing.caption
+    assert "All had the same budget of it." in drawing.caption
+    mine = drawing.data[drawing.data["implementation"] == "native"].sort_values("x")
+    assert mine["estimate"].iloc[0] == 5.0  # the median of three, and not the lucky one
+    assert "Diverged" not in draw(budgeted("budget_seconds"))["score-seconds"].caption
 
 
 def test_a_figure_of_norms_says_what_a_cut_leaves():

@@ -27,6 +27,7 @@ class Cost:
     key: str  # of the protocol, and of the figure's file
     label: str
     unit: Unit
+    ending: str  # of the reason that a training gives which ended by it
     spent: Callable[[Values], Sequence[float | int]]
 
 
@@ -43,37 +44,44 @@ def _flops(values: Values) -> list[float | int]:
 
 
 COSTS = (
-    Cost("budget_updates", "updates", COUNT, _updates),
-    Cost("budget_seconds", "training time", SECONDS, _seconds),
-    Cost("budget_flops", "work by the method's formula", FLOPS, _flops),
+    Cost("budget_updates", "updates", COUNT, " updates", _updates),
+    Cost("budget_seconds", "training time", SECONDS, " s", _seconds),
+    Cost("budget_flops", "work by the method's formula", FLOPS, " FLOPs", _flops),
 )
 
 
 def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Drawing | None]:
-    """Return a figure for everything that trainings had a budget of."""
-    known = frame[(frame["measurement"] == "training") & (frame["status"] == "done")]
+    """Return a figure for everything that trainings had a budget of, where it ended any."""
+    known = frame[(frame["measurement"] == "training") & frame["status"].isin(learning.TRAINED)]
     return [_score(known, records, on, cost) for cost in COSTS]
 
 
 def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene, cost: Cost) -> Drawing | None:
     asked = [index for index in known.index if cost.key in records[int(index)].trial.protocol]
-    known = known.loc[asked]
+    known = _decided(pairs.longest(known.loc[asked]), cost)
 
     def curve(index: int) -> Points:
         values = records[index].values
-        return cost.spent(values), values["score"]
+        return (cost.spent(values), values["score"]) if values.get("score") else ((), ())
 
     table = curves.over_blocks(known, curve)
     figure = learning.scores(table, known, on, cost.label, cost.unit)
     if figure is None:
         return None
     caption = (
-        f"Score on held-out batches against {cost.label}, the median over blocks with its range;"
-        " all had the same budget of it. The dashed line is the best predictor that learns"
-        f" nothing.{captions.stops(known)}"
+        f"Score on held-out batches against {cost.label}, the median over blocks with its range."
+        f"{captions.stops(known, cost.ending)}{captions.broken(known, on.series)} The dashed line"
+        " is the best predictor that learns nothing."
     )
     metric = BY_KEY["final_score"]
     found = lines.levels(pairs.estimates(known, "final_score"), metric.unit, on)
     title = f"Who has learned most for the same {cost.label}?"
     key = f"score-{cost.key.removeprefix('budget_')}"
     return Drawing(key, "learning", title, caption + on.remark(), found, figure, table)
+
+
+def _decided(longest: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    """Return the rows of the settings in which this budget ended a training."""
+    ended = longest["stop_reason"].fillna("").astype(str).str.endswith(cost.ending)
+    keys = [longest[name] for name in pairs.SETTING]
+    return longest[(ended & (longest["status"] == "done")).groupby(keys).transform("any")]

@@ -23,15 +23,13 @@ from harness.trial import Record
 TRIVIAL = Note("trivial predictor", (5.0, 2.0))
 SOLVED = Note("solved", (1.5, 1.5))
 PASSED = Note("what the clip lets through", (1.5, 1.5))
+TRAINED = ("done", "nonfinite")  # up to where it broke, a broken run says something too
 
 
 def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Drawing | None]:
     """Return the figures of training, at the longest length that each setting was trained on."""
-    known = frame[(frame["measurement"] == "training") & (frame["status"].isin(_TRAINED))]
+    known = frame[(frame["measurement"] == "training") & (frame["status"].isin(TRAINED))]
     return [_norms(known, records, on), _score(known, records, on), _loss(known, records, on)]
-
-
-_TRAINED = ("done", "nonfinite")  # up to where it broke, a broken run says something too
 
 
 def _score(known: pd.DataFrame, records: Sequence[Record], on: Scene) -> Drawing | None:
