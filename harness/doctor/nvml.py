@@ -23,6 +23,13 @@ REASONS = {
     0x100: "a display's clock",
 }
 POLICIES = {"power": 0, "thermal": 1, "sync": 2, "board": 3, "reliability": 5}  # nvmlPerfPolicyType
+HOLDS = {  # each of them, in words
+    "power": "its power cap",
+    "thermal": "its limits on heat",
+    "sync": "the clocks of a group of GPUs",
+    "board": "a limit of its board",
+    "reliability": "a limit that keeps its board reliable",
+}
 SHARE_HELD = 0.01  # of the time, for which a policy held the clock back: what a timing may move
 
 
@@ -43,7 +50,7 @@ class Gpu:
     """One GPU, as NVML knows it."""
 
     nvml: ModuleType
-    handle: Any  # Any: NVML's own, which it alone looks into
+    handle: Any  # Any: NVML's own, which it alone looks into; None: it is lost
 
     def read(self) -> Reading:
         """Return how it is now; the reasons first, for they go as the work does."""
@@ -68,6 +75,8 @@ class Gpu:
 
     def ask(self, question: Callable[..., Any], *about: int) -> Any:
         """Return the answer to one of NVML's questions; None: this device or driver has none."""
+        if self.handle is None:
+            return None
         try:
             return question(self.handle, *about)
         except self.nvml.NVMLError:
@@ -75,10 +84,15 @@ class Gpu:
 
 
 def library() -> ModuleType | None:
-    """Return NVML, ready to be asked; None: nobody installed it, or no driver answers."""
+    """Return NVML, ready to be asked; None: nobody installed it, it is too old, no driver answers.
+
+    Other tools install a pynvml too, some of one that has no word yet for what holds a clock back.
+    """
     try:
         import pynvml
     except ImportError:
+        return None
+    if "nvmlDeviceGetCurrentClocksEventReasons" not in vars(pynvml):
         return None
     try:
         pynvml.nvmlInit()
@@ -89,9 +103,20 @@ def library() -> ModuleType | None:
 
 
 def every(nvml: ModuleType) -> list[Gpu]:
-    """Return this machine's GPUs, in the order of their numbers there."""
-    handle = nvml.nvmlDeviceGetHandleByIndex
-    return [Gpu(nvml, handle(number)) for number in range(nvml.nvmlDeviceGetCount())]
+    """Return this machine's GPUs, in the order of their numbers there, a lost one too."""
+    try:
+        count = nvml.nvmlDeviceGetCount()
+    except nvml.NVMLError:
+        return []
+    return [Gpu(nvml, _handle(nvml, number)) for number in range(count)]
+
+
+def _handle(nvml: ModuleType, number: int) -> Any:
+    """Return a GPU's handle; None: it is lost, as one that fell off the bus."""
+    try:
+        return nvml.nvmlDeviceGetHandleByIndex(number)
+    except nvml.NVMLError:
+        return None
 
 
 def named(nvml: ModuleType | None, uuid: str) -> Gpu | None:
@@ -116,7 +141,7 @@ def flags(before: Reading, after: Reading, seconds: float) -> list[str]:
     said = [f"the GPU's clock was held back by {', '.join(found)}"] if found else []
     for name, held in held_seconds(before, after).items():
         if held is not None and held > SHARE_HELD * seconds:
-            said.append(f"the GPU's clock was held back for {held:.2f} s by its {name} policy")
+            said.append(f"the GPU's clock was held back for {held:.2f} s by {HOLDS[name]}")
     return said
 
 

@@ -108,8 +108,14 @@ def test_a_policy_is_flagged_that_held_the_clock_for_a_hundredth_of_the_time(
     held: float, flagged: bool
 ) -> None:
     later = replace(QUIET, held_seconds={**QUIET.held_seconds, "thermal": 5.0 + held})
-    said = "the GPU's clock was held back for 0.11 s by its thermal policy"
+    said = "the GPU's clock was held back for 0.11 s by its limits on heat"
     assert flags(QUIET, later, 10.0) == ([said] if flagged else [])
+
+
+@pytest.mark.parametrize("policy", nvml.POLICIES)
+def test_every_policy_that_held_a_clock_is_told_in_words(policy: str) -> None:
+    (said,) = flags(QUIET, replace(QUIET, held_seconds={**QUIET.held_seconds, policy: 9.0}), 10.0)
+    assert said == f"the GPU's clock was held back for 4.00 s by {nvml.HOLDS[policy]}"
 
 
 def test_a_gpu_is_found_by_its_drivers_name_and_a_part_of_one_is_not() -> None:
@@ -191,6 +197,40 @@ def test_a_driver_that_does_not_answer_is_none(monkeypatch: pytest.MonkeyPatch) 
     assert nvml.library() is None
     library.__dict__["nvmlInit"] = lambda: None
     assert nvml.library() is library
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["new enough", "too old"])
+def test_a_library_too_old_to_say_what_holds_a_clock_is_none(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    library = fake()
+    if not answers:
+        del library.__dict__["nvmlDeviceGetCurrentClocksEventReasons"]
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    assert (nvml.library() is library) == answers
+
+
+def test_a_gpu_that_fell_off_the_bus_keeps_its_number_and_tells_nothing() -> None:
+    def handle(number: int) -> int:
+        if number == 0:
+            raise Refused
+        return number
+
+    library = fake(PersistenceMode=(1, 0))
+    library.__dict__.update(nvmlDeviceGetCount=lambda: 2, nvmlDeviceGetHandleByIndex=handle)
+    lost, other = nvml.every(library)
+    assert lost.ask(library.__dict__["nvmlDeviceGetPersistenceMode"]) is None
+    assert other.ask(library.__dict__["nvmlDeviceGetPersistenceMode"]) == 0
+    assert gpu.persistence([lost, other]).state == UNKNOWN
+
+
+def test_a_driver_that_cannot_count_its_gpus_has_none() -> None:
+    def refuse() -> int:
+        raise Refused
+
+    library = fake()
+    library.__dict__["nvmlDeviceGetCount"] = refuse
+    assert nvml.every(library) == []
 
 
 @pytest.mark.gpu
