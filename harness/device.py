@@ -23,7 +23,7 @@ def find(trial: Trial) -> torch.device:
     """Return the trial's device.
 
     Raises:
-        NoDevice: there is no such device here.
+        NoDevice: there is no such device here, or it is too full to begin on, as the cause says.
     """
     try:
         return torch.empty(0, device=trial.torch_device).device
@@ -43,11 +43,14 @@ def hold(device: torch.device, memory_bytes: int | None) -> None:
 
 
 def held_bytes(device: torch.device) -> int | None:
-    """Return the limit in force on what torch's allocator reserves; None: there is none."""
+    """Return the limit in force on what torch's allocator reserves; None: none that it tells."""
     if device.type == "cpu" or not torch.get_device_module(device).is_initialized():
         return None
     module = torch.get_device_module(device)
-    share = module.get_per_process_memory_fraction(_index(device))
+    try:
+        share = module.get_per_process_memory_fraction(_index(device))
+    except RuntimeError:  # it asks the device, which is too full for that, or lost to an error
+        return None
     return round(share * _properties(device).total_memory) if share < 1 else None
 
 

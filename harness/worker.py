@@ -34,7 +34,8 @@ SIZES = ("bytes", "KiB", "MiB", "GiB")  # each 1024 times the one before
 ADVICE = {  # by what was full
     "limit": "raise [limits] memory",
     "node": "free memory there: without [limits] memory a trial may have what is free but a tenth",
-    "accelerator": "see nvidia-smi there for who else is on it",
+    "accelerator": "use a larger device, or raise the limit of PYTORCH_CUDA_ALLOC_CONF there",
+    "shared accelerator": "others have memory of it: see nvidia-smi there for who",
 }
 LAST_LINES = 12  # of a traceback: where it happened and what was said
 
@@ -93,6 +94,9 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
     except Skipped as skipped:
         return "skipped", str(skipped), "leave this combination out with [[exclude]]", {}
     except NoDevice as absent:
+        why = absent.__cause__
+        if why is not None and is_out_of_memory(why):  # too full for a context
+            return _oom(why, trial, rig)
         advice = "see nvidia-smi and torch.version.cuda there, or leave the device out of the sweep"
         return "failed", str(absent), advice, {}
     except training.Diverged as diverged:
@@ -100,28 +104,38 @@ def _attempt(trial: Trial) -> tuple[str, str, str, dict[str, Any]]:
         return "nonfinite", str(diverged), advice, diverged.values
     except Exception as error:
         if is_out_of_memory(error):
-            wanted = _wanted(error, trial, rig)  # while its trace still holds what was there
-            return "oom", _memory_reason(error, wanted), _memory_advice(wanted), wanted
+            return _oom(error, trial, rig)  # while its trace still holds what was there
         lines = traceback.format_exc().rstrip().splitlines()[-LAST_LINES:]
         reason = f"{type(error).__name__}: {error}\n" + "\n".join(lines)
         return "failed", reason, "a bug in a plugin or in the harness; the trace names the line", {}
 
 
+def _oom(
+    error: BaseException, trial: Trial, rig: Rig | None
+) -> tuple[str, str, str, dict[str, Any]]:
+    """Return status, reason, advice and values of a trial that an allocation failed in."""
+    wanted = _wanted(error, trial, rig)
+    return "oom", _memory_reason(error, wanted), _memory_advice(wanted), wanted
+
+
 def _wanted(error: BaseException, trial: Trial, rig: Rig | None) -> dict[str, Any]:
     """Return what a failed allocation asked for and found free, and the sequence's theory.
 
-    Also what it was short of: "limit" (the trial's own), "node" or "accelerator"; and whether the
-    trial would have needed as much with other draws.
+    Also what it was short of: "limit" (the trial's own), "node", "accelerator" or, where other
+    processes have memory of that, "shared accelerator"; and whether the trial would have needed as
+    much with other draws.
     """
-    found = room(torch.device("cpu" if is_of_this_machine(error) else trial.torch_device))
+    where = torch.device("cpu" if is_of_this_machine(error) else trial.torch_device)
+    found, whole = room(where), "node" if where.type == "cpu" else "accelerator"
     own, limit = found.of == "limit", trial.limits.memory_bytes
     theory = rig.theory() if rig is not None else None
     return {
         "asked_bytes": _asked_bytes(error),
         "free_bytes": found.free_bytes,
         "limit_bytes": limit if own else None,
-        # With no limit of its own, a trial has one of what its node had free as it began.
-        "short_of": "node" if own and limit is None else found.of,
+        # With no limit of its own, a trial has one of what its node had free as it began; and of
+        # an accelerator the share that the environment may have set.
+        "short_of": whole if own and limit is None else found.of,
         "steady": rig is None or rig.method.steady,
         "theory": theory and asdict(theory),
     }
@@ -141,8 +155,10 @@ def _memory_reason(error: BaseException, wanted: Mapping[str, Any]) -> str:
     first = next(iter(str(error).splitlines()), "an allocation failed")
     said = first if asked is None else f"asked for {_size(asked)}"
     predicted = f"; theory: {_size(theory['kept_bytes'])} kept for backward" if theory else ""
-    of = "" if limit is None else f" of its limit of {_size(limit)}"
-    return f"{said}, {_size(wanted['free_bytes'])}{of} were free{predicted}"
+    of, free = "" if limit is None else f" of its limit of {_size(limit)}", wanted["free_bytes"]
+    if free is None:
+        return f"{said}, and it had no room to say what was free{predicted}"
+    return f"{said}, {_size(free)}{of} were free{predicted}"
 
 
 def _size(amount: float | int) -> str:

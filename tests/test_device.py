@@ -8,12 +8,13 @@ import torch
 from rigs import trial_of
 
 from harness import device
-from harness.measure.account import room
+from harness.measure.account import CONTEXT_BYTES, room
 from harness.trial import Choice, Limits, Trial
-from harness.worker import _memory_advice, _memory_reason, _wanted, run
+from harness.worker import ADVICE, _memory_advice, _memory_reason, _wanted, run
 
 CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
 TOTAL, MEBIBYTE = 84_000_000_000, 2**20  # no power of 2: a share of it is rounded
+FULL = "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
@@ -25,6 +26,7 @@ class Allocator:
     reserved: int = 0
     free: int = TOTAL
     initialized: bool = True
+    answers: bool = True
 
 
 @pytest.fixture
@@ -38,7 +40,14 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
 
     def told(number: int) -> float:
         assert number == 0
+        if not made.answers:
+            raise RuntimeError(FULL)
         return made.share
+
+    def info(_: torch.device) -> tuple[int, int]:
+        if not made.answers:
+            raise RuntimeError(FULL)
+        return made.free, TOTAL
 
     module.__dict__.update(
         set_per_process_memory_fraction=tell,
@@ -49,7 +58,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
     monkeypatch.setattr(torch, "get_device_module", lambda _: module)
     monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 0)
     monkeypatch.setattr(torch.accelerator, "memory_reserved", lambda _: made.reserved)
-    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda _: (made.free, TOTAL))
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", info)
     return made
 
 
@@ -90,12 +99,25 @@ def test_a_processor_and_a_device_that_was_not_begun_have_no_such_limit(
 @pytest.mark.parametrize(
     ("limit", "reserved", "free", "left", "of"),
     [
-        (None, 3, 9, 9, "accelerator"),
-        (10, 3, 9, 7, "limit"),
+        (None, TOTAL - 9, 9, 9, "accelerator"),
+        (TOTAL - 2, TOTAL - 9, 9, 7, "limit"),
         (10, 12, 9, 0, "limit"),
-        (10, 3, 5, 5, "accelerator"),
+        (TOTAL - 2, TOTAL - 9, 5, 5, "accelerator"),
+        (None, 3, 9, 9, "shared accelerator"),
+        (20, 3, 9, 9, "shared accelerator"),
+        (None, TOTAL - 9 - CONTEXT_BYTES, 9, 9, "accelerator"),
+        (None, TOTAL - 10 - CONTEXT_BYTES, 9, 9, "shared accelerator"),
     ],
-    ids=["no limit", "the limit is nearer", "the limit is passed", "the device is fuller"],
+    ids=[
+        "no limit",
+        "the limit is nearer",
+        "the limit is passed",
+        "the device is fuller",
+        "others have it",
+        "others have it, and a limit",
+        "all but a context is its own",
+        "more than a context is not",
+    ],
 )
 def test_what_an_accelerator_can_still_give_is_the_less_of_its_own_and_the_limits(
     allocator: Allocator, limit: int | None, reserved: int, free: int, left: int, of: str
@@ -131,9 +153,52 @@ def test_a_lack_of_an_accelerators_memory_says_what_was_asked_left_and_the_limit
 
 
 def test_a_full_accelerator_advises_no_limit_where_there_is_none(allocator: Allocator) -> None:
+    allocator.reserved, allocator.free = TOTAL - 9, 9
     wanted = _wanted(torch.OutOfMemoryError("CUDA out of memory."), limited(None), None)
     assert (wanted["short_of"], wanted["limit_bytes"]) == ("accelerator", None)
     assert "[limits]" not in _memory_advice(wanted)
+
+
+def test_an_accelerator_that_others_have_memory_of_says_so(allocator: Allocator) -> None:
+    allocator.reserved, allocator.free = 2 * 2**30, 2**30
+    wanted = _wanted(torch.OutOfMemoryError("CUDA out of memory."), limited(None), None)
+    assert (wanted["short_of"], wanted["free_bytes"]) == ("shared accelerator", 2**30)
+    assert "nvidia-smi" in _memory_advice(wanted)
+
+
+def test_a_limit_that_the_environment_set_is_no_lack_of_the_nodes_memory(
+    allocator: Allocator,
+) -> None:
+    allocator.share, allocator.reserved = 0.5, TOTAL // 2 - 9
+    wanted = _wanted(torch.OutOfMemoryError("CUDA out of memory."), limited(None), None)
+    assert (wanted["short_of"], wanted["limit_bytes"]) == ("accelerator", None)
+    assert wanted["free_bytes"] == 9
+    assert "PYTORCH_CUDA_ALLOC_CONF" in _memory_advice(wanted)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [(FULL, "oom"), ("Found no NVIDIA driver on your system.", "failed")],
+    ids=["too full for a context", "no driver"],
+)
+def test_a_device_too_full_to_begin_on_is_oom_and_one_that_is_not_there_has_failed(
+    allocator: Allocator, monkeypatch: pytest.MonkeyPatch, said: str, status: str
+) -> None:
+    def refuse(*_: object, **__: object) -> torch.Tensor:
+        raise RuntimeError(said)
+
+    allocator.answers = False
+    monkeypatch.setattr(device.torch, "empty", refuse)
+    record = run(limited(None))
+    assert record.status == status
+    assert record.environment["device_bytes_limit"] is None
+    if status == "oom":
+        assert record.reason == "CUDA error: out of memory, and it had no room to say what was free"
+        assert (record.values["short_of"], record.values["free_bytes"]) == (
+            "shared accelerator",
+            None,
+        )
+        assert record.advice.startswith(ADVICE["shared accelerator"])
 
 
 def test_a_gpus_trial_that_this_machine_had_no_memory_for_is_not_short_of_the_gpus(

@@ -19,6 +19,8 @@ from harness.rig import Rig
 HOST_FULL = re.compile(r"can(no|')t allocate memory|std::bad_alloc", re.IGNORECASE)
 # What CUDA says, and the libraries that take memory beside torch's allocator: for their handles.
 DEVICE_FULL = re.compile(r"out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE)
+# The most that a process's own context and libraries have of a device beside torch's allocator.
+CONTEXT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,9 @@ class Traced:
 class Room:
     """Bytes that can still be had, and what is full once they are taken."""
 
-    free_bytes: int
-    of: Literal["limit", "node", "accelerator"]  # the first: this process's own
+    free_bytes: int | None  # None: the device is too full to say
+    # The first: this process's own limit. The last: other processes have memory of it too.
+    of: Literal["limit", "node", "accelerator", "shared accelerator"]
 
 
 @contextmanager
@@ -79,11 +82,15 @@ def room(device: torch.device) -> Room:
 
 def _room_of_accelerator(device: torch.device) -> Room:
     """Return what its allocator may still reserve: it has let go of what nobody used by then."""
-    free, limit = torch.accelerator.get_memory_info(device)[0], held_bytes(device)
-    if limit is None:
-        return Room(free, "accelerator")
-    left = max(0, limit - torch.accelerator.memory_reserved(device))
-    return Room(left, "limit") if left < free else Room(free, "accelerator")
+    try:
+        free, total = torch.accelerator.get_memory_info(device)
+    except RuntimeError:  # no room for the context of a process that has nothing else of it
+        return Room(None, "shared accelerator")
+    reserved, limit = torch.accelerator.memory_reserved(device), held_bytes(device)
+    if limit is not None and (left := max(0, limit - reserved)) < free:
+        return Room(left, "limit")
+    shared = total - free - reserved > CONTEXT_BYTES
+    return Room(free, "shared accelerator" if shared else "accelerator")
 
 
 def gradient_bytes(rig: Rig) -> int:
