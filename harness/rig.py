@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -100,6 +101,12 @@ class Rig:
             own=len(cell.own) if isinstance(cell, GatedCell) else 0,
             mixing=not isinstance(cell, GatedCell) or cell.hidden_map is not None,
         )
+
+    def updates(self) -> int:
+        """Return how many updates training makes on a sequence."""
+        length = self.trial.sequence_length
+        stride = self.method.stride or length
+        return math.ceil(length / stride) if self.trial.update == "window" else 1
 
     def theory(self) -> Cost | None:
         """Return what the method's formula predicts for one sequence."""

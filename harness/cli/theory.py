@@ -51,8 +51,8 @@ def _demand(
     if method.supports(model) is not None:
         return None
     dtype = DTYPES[trial.dtype]
-    shape = Rig(trial, model.task, model, method, (), torch.device("cpu"), dtype).shape()
-    return _of(trial, shape, method.cost(shape))
+    rig = Rig(trial, model.task, model, method, (), torch.device("cpu"), dtype)
+    return _of(trial, rig.shape(), rig.theory(), rig.updates())
 
 
 def _model(trial: Trial, registry: Registry) -> Model | None:
@@ -64,7 +64,7 @@ def _model(trial: Trial, registry: Registry) -> Model | None:
     return Model(cell, task)
 
 
-def _of(trial: Trial, shape: Shape, cost: Cost | None) -> Demand:
+def _of(trial: Trial, shape: Shape, cost: Cost | None, updates: int) -> Demand:
     steps, item = shape.length * shape.batch_size, shape.item_bytes
     copies = 2 + OPTIMIZER_COPIES.get(trial.optimizer, max(OPTIMIZER_COPIES.values()))
     oracle = shape.saved_step * shape.states * item + shape.loss_bytes
@@ -72,6 +72,7 @@ def _of(trial: Trial, shape: Shape, cost: Cost | None) -> Demand:
         flops=cost.flops if cost else shape.forward_flops + shape.backward_flops,
         plain_flops=shape.forward_flops + shape.backward_flops,
         depth=cost.sequential_depth if cost else 2 * shape.length,
+        updates=updates,
         static_bytes=float(shape.parameters * item * copies),
         batch_bytes=float(steps * (shape.input_size * item + TARGET + WEIGHT)),
         kept_bytes=cost.kept_bytes + cost.backward_bytes if cost else None,

@@ -15,6 +15,7 @@ class Demand:
 
     flops: float
     depth: int  # steps that must follow one another
+    updates: int  # that training makes on it
     plain_flops: float  # of full BPTT step by step: of the oracle, and of scoring a model
     static_bytes: float  # parameters, gradients, optimizer
     batch_bytes: float

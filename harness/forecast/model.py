@@ -90,7 +90,7 @@ class Forecast:
         plain = replace(demand, flops=demand.plain_flops, depth=2 * trial.sequence_length)
         own = self._rates.seconds(mine, demand)
         step_by_step = self._rates.seconds((PLAIN, *mine[1:]), plain)
-        return passes.seconds(trial, own, step_by_step, demand.flops)
+        return passes.seconds(trial, own, step_by_step, demand.flops, demand.updates)
 
     def _line(self, probes: Sequence[Record]) -> tuple[float, float]:
         """Return overhead and factor, neither negative: truth = overhead + factor · inside."""

@@ -22,15 +22,16 @@ LAG_SHARE = 0.5  # of a sequence's two passes: the lags need the way back alone
 WIDER = 0.5  # a wider batch costs less than in proportion while overhead rules a step
 
 
-def seconds(trial: Trial, own: float, plain: float, flops: float) -> float:
+def seconds(trial: Trial, own: float, plain: float, flops: float, updates: int = 1) -> float:
     """Return the trial's seconds once its process is there.
 
-    A sequence takes `own` and `flops` by the trial's method, `plain` by full BPTT step by step.
+    A sequence takes `own` and `flops` by the trial's method, `plain` by full BPTT step by step;
+    training makes so many `updates` on it.
     """
-    return _INSIDE[trial.measurement](trial, own, plain, flops)
+    return _INSIDE[trial.measurement](trial, own, plain, flops, updates)
 
 
-def _speed(trial: Trial, sequence: float, plain: float, flops: float) -> float:
+def _speed(trial: Trial, sequence: float, plain: float, flops: float, updates: int) -> float:
     protocol = SpeedProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     runs, least = protocol.warmup_sequences, protocol.warmup_seconds
     if trial.device != "cpu":
@@ -59,11 +60,11 @@ def _runs(protocol: SpeedProtocol, seconds: float) -> int:
     return max(1, math.ceil(protocol.min_sample_seconds / seconds))
 
 
-def _memory(trial: Trial, own: float, plain: float, flops: float) -> float:
+def _memory(trial: Trial, own: float, plain: float, flops: float, updates: int) -> float:
     return MEMORY_SEQUENCES * own
 
 
-def _gradients(trial: Trial, own: float, plain: float, flops: float) -> float:
+def _gradients(trial: Trial, own: float, plain: float, flops: float, updates: int) -> float:
     length = trial.sequence_length
     lags = length / 4 if length * length / 2 <= LAG_STEPS else 0.0  # T²/2 steps at 2T a sequence
     asked = GradientsProtocol(**trial.protocol).lyapunov_exponents or 0  # type: ignore[arg-type]  # TOML's numbers
@@ -72,18 +73,18 @@ def _gradients(trial: Trial, own: float, plain: float, flops: float) -> float:
     return GRADIENT_SEQUENCES * (own + plain) + LAG_SHARE * lags * plain + spectrum
 
 
-def _training(trial: Trial, own: float, plain: float, flops: float) -> float:
+def _training(trial: Trial, own: float, plain: float, flops: float, updates: int) -> float:
     protocol = TrainingProtocol(**trial.protocol)  # type: ignore[arg-type]  # TOML's numbers
     wider = math.pow(max(1.0, protocol.evaluation_sequences / trial.batch_size), WIDER)
     scored = (protocol.evaluations + 1) * protocol.evaluation_batches * wider * FORWARD_SHARE
-    return _sequences(protocol, own, flops) * own + scored * plain
+    return _sequences(protocol, own, flops, updates) * own + scored * plain
 
 
-def _sequences(protocol: TrainingProtocol, own: float, flops: float) -> float:
+def _sequences(protocol: TrainingProtocol, own: float, flops: float, updates: int) -> float:
     """Return how many sequences use up the first of the budgets."""
     most = [float(protocol.sequences)]
     if protocol.budget_updates is not None:
-        most.append(float(protocol.budget_updates))  # each makes one at least
+        most.append(float(math.ceil(protocol.budget_updates / updates)))
     if protocol.budget_seconds is not None:
         most.append(protocol.budget_seconds / own)
     if protocol.budget_flops is not None:
@@ -91,11 +92,11 @@ def _sequences(protocol: TrainingProtocol, own: float, flops: float) -> float:
     return max(1.0, min(most))
 
 
-def _capacity(trial: Trial, own: float, plain: float, flops: float) -> float:
+def _capacity(trial: Trial, own: float, plain: float, flops: float, updates: int) -> float:
     return float(trial.protocol["max_seconds"])  # at most
 
 
-_INSIDE: Mapping[str, Callable[[Trial, float, float, float], float]] = {
+_INSIDE: Mapping[str, Callable[[Trial, float, float, float, int], float]] = {
     "speed": _speed,
     "memory": _memory,
     "gradients": _gradients,

@@ -85,7 +85,7 @@ def measure(rig: Rig) -> dict[str, Any]:
         "sequences_per_sample": per_sample,
         "clock_seconds": clock_seconds,
         "stop_reason": stop_reason,
-        "updates_per_sequence": _updates(rig),
+        "updates_per_sequence": rig.updates(),
         "flags": [
             *flags(seconds),
             *crowded(rig.trial.threads, threads, len(cores)),
@@ -150,12 +150,6 @@ def _sample(take: Callable[[], Sample], protocol: SpeedProtocol) -> tuple[list[S
 def _of_device(samples: Sequence[Sample]) -> list[float] | None:
     found = [sample.device_seconds for sample in samples if sample.device_seconds is not None]
     return found or None
-
-
-def _updates(rig: Rig) -> int:
-    length = rig.trial.sequence_length
-    steps = rig.method.stride or length
-    return math.ceil(length / steps) if rig.trial.update == "window" else 1
 
 
 def _floor(

@@ -10,7 +10,9 @@ from rigs import trial_of
 from harness import store
 from harness.cli.estimate import _estimates, basis
 from harness.cli.probes import FOLDER, Probes
+from harness.cli.theory import demands
 from harness.forecast.expected import Expected
+from harness.registry import Registry
 from harness.store import read_expected
 from harness.trial import Record
 
@@ -116,6 +118,22 @@ def test_what_will_not_fit_is_counted(tmp_path: Path) -> None:
     assert full.endswith("above the 10 KiB there are: 2 trials likely oom")
     roomy = sweep(tmp_path, *arguments[:3], text=WIDE).stdout
     assert "likely oom" not in roomy
+
+
+@pytest.mark.parametrize(
+    ("update", "stride", "updates"), [("window", 16, 3), ("sequence", 16, 1), ("window", 64, 1)]
+)
+def test_a_sequence_makes_an_update_a_window_where_parameters_move_so(
+    update: str, stride: int, updates: int
+) -> None:
+    cut = trial_of(
+        "training",
+        "truncated_bptt",
+        params={"stride": stride, "depth": stride},
+        sequence_length=40,
+        update=update,
+    )
+    assert demands([cut], Registry.scan())[cut.id].updates == updates
 
 
 def test_of_an_accelerators_memory_a_peak_is_told_and_no_limit() -> None:

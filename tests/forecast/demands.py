@@ -14,6 +14,7 @@ def demand(length=64, width=32, **changes):
         flops=3 * 2.0 * states * 4 * 2 * width,
         plain_flops=3 * 2.0 * states * 4 * 2 * width,
         depth=2 * length,
+        updates=1,
         static_bytes=4.0 * 4 * 8 * width * width,
         batch_bytes=length * BATCH * 20.0,
         kept_bytes=10.0 * states * 4,

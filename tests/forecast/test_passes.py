@@ -66,7 +66,7 @@ def test_a_spectrum_takes_a_sequence_for_every_direction_that_there_is():
     ("budget", "sequences"),
     [
         ({}, 1000),
-        ({"budget_updates": 30}, 30),  # at most, for a sequence makes one or more
+        ({"budget_updates": 30}, 30),
         ({"budget_seconds": 2.5}, 250),
         ({"budget_flops": 7e10, "budget_seconds": 2.5}, 70),
         ({"budget_seconds": 1e-9}, 1),
@@ -78,4 +78,14 @@ def test_a_training_ends_with_the_first_of_its_budgets(budget, sequences):
         for n, more in ((1, {}), (1000, budget))
     )
     took = [passes.seconds(of, 0.01, 0.05, 1e9) for of in (none, some)]
+    assert took[1] - took[0] == pytest.approx(0.01 * (sequences - 1))
+
+
+@pytest.mark.parametrize(("budget", "updates", "sequences"), [(640, 64, 10), (641, 64, 11)])
+def test_a_budget_of_updates_ends_with_the_sequence_that_makes_the_last(budget, updates, sequences):
+    none, some = (
+        trial("training", protocol=asdict(TrainingProtocol(sequences=n, budget_updates=budget)))
+        for n in (1, 1000)
+    )
+    took = [passes.seconds(of, 0.01, 0.05, 1e9, updates) for of in (none, some)]
     assert took[1] - took[0] == pytest.approx(0.01 * (sequences - 1))
