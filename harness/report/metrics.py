@@ -84,7 +84,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("lyapunov", "Lyapunov exponent", PLAIN),  # the largest, in nats a step
     Metric("positive_exponents", "directions that grow", COUNT),  # exponents above 0
     Metric("lyapunov_exponents", "exponents measured", COUNT),
-    Metric("lyapunov_sum", "sum of the exponents", PLAIN),  # of all of them: mean ln |det J|
+    Metric("lyapunov_sum", "sum of the exponents", PLAIN),  # of the medians, as many as asked
     Metric("trained_lyapunov", "Lyapunov exponent, trained", PLAIN),
     Metric("spike_max", "largest gradient / median", RATIO, "lower"),
     Metric("spike_999", "99.9 % gradient / median", RATIO, "lower"),

@@ -6,7 +6,7 @@ import fake_records as fake
 import pytest
 
 from harness.measure.budget import Budget
-from harness.report import figures, metrics
+from harness.report import evidence, figures, metrics
 from harness.report.figures import budgets, canvas
 from harness.report.figures.palette import COLOURS, INK, MUTED, PAPER, SERIES, TINTS, styles
 from harness.report.units import BYTES, RATIO, SECONDS
@@ -247,14 +247,19 @@ def test_the_split_into_phases_names_the_settings_it_is_of():
 SPECTRUM = {"median": [0.2, -0.1, -0.4], "lower": [0.1, -0.2, None], "upper": [0.3, 0.1, None]}
 
 
-def test_exponents_are_drawn_where_they_were_asked_for_and_one_that_is_missing_is_left_out():
+def test_exponents_are_drawn_where_they_were_asked_for_and_counted_as_the_table_does():
     records = [
         replace(record, values={**record.values, "lyapunov_spectrum": SPECTRUM})
         for record in fake.records(replace(SMALL, measurements=("gradients",)))
     ]
     drawing = draw(records)["lyapunov-spectrum"]
-    assert drawing.finding == "So many directions grow: 1 of 2 (lstm)."
-    assert list(drawing.data["median"]) == [0.2, -0.1]
+    assert drawing.finding == "So many directions grow: 1 of 3 (lstm)."
+    table = evidence.gradients(metrics.frame(records)).shown()
+    assert set(table["directions that grow"]) == {"1 of 3"}
+    assert list(drawing.data["median"]) == [0.2, -0.1, -0.4]
+    assert math.isnan(drawing.data["lower"].iloc[2])
+    (line,) = (one for one in drawing.figure.axes[0].lines if one.get_marker() == ".")
+    assert list(line.get_xdata()) == [1, 2]  # what has no range is not drawn
     assert set(drawing.data["sequence_length"]) == {64}
 
 

@@ -22,8 +22,9 @@ COLUMNS = [*pairs.POINT, "place", "median", "lower", "upper"]
 
 def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Drawing | None]:
     """Return the one figure, where exponents were asked for: their values in falling order."""
-    table = exponents(frame, records)
-    shown = [setting for setting in on.settings if len(pairs.at(table, setting))]
+    known = frame[frame["lyapunov_exponents"].notna() & (frame["status"] == "done")]
+    table = exponents(known, records)
+    shown = [setting for setting in on.settings if len(pairs.at(table, setting).dropna())]
     if not shown:
         return []
     lengths = [int(pairs.at(table, setting)["sequence_length"].max()) for setting in shown]
@@ -31,21 +32,23 @@ def draw(frame: pd.DataFrame, records: Sequence[Record], on: Scene) -> list[Draw
     titles = [f"{name} · T={length:,}" for name, length in zip(names, lengths, strict=True)]
     figure, axes = canvas.panels(titles, 0)
     for ax, setting in zip(axes, shown, strict=True):
-        _panel(ax, pairs.at(table, setting))
+        _panel(ax, pairs.at(table, setting).dropna())
     caption = (
         "Lyapunov exponents at fresh parameters, the largest first: by how many nats a step two"
         " states drift apart in each of so many directions at right angles; median over the batch,"
-        " quartiles. Above the line a direction grows, and gradients along it explode. All of them"
-        " together sum to the mean of ln |det J|." + on.remark()
+        " quartiles. Above the line a direction grows, and gradients along it explode. Of one"
+        " sequence, all of them together sum to the mean of ln |det J|." + on.remark()
     )
     title = "In which directions do states drift apart?"
-    found = _said(table, on)
+    found = _said(known, on)
     return [Drawing("lyapunov-spectrum", "stability", title, caption, found, figure, table)]
 
 
-def exponents(frame: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:
-    """Return the exponents of every setting, at the longest length measured: medians of blocks."""
-    known = frame[frame["lyapunov_exponents"].notna() & (frame["status"] == "done")]
+def exponents(known: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:
+    """Return the exponents of every setting, at the longest length measured: medians of blocks.
+
+    One that was not finite is a missing number in its place.
+    """
     rows = []
     for point, indices in of_the_model(known):
         for index in indices:
@@ -56,7 +59,7 @@ def exponents(frame: pd.DataFrame, records: Sequence[Record]) -> pd.DataFrame:
                     {**point, "place": place, **dict(zip(COLUMNS[-3:], values, strict=True))}
                 )
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COLUMNS[-3:], float))
-    medians: pd.DataFrame = table.dropna().groupby(COLUMNS[:-3], as_index=False).median()
+    medians: pd.DataFrame = table.groupby(COLUMNS[:-3], as_index=False).median()
     return medians
 
 
@@ -71,12 +74,12 @@ def _panel(ax: Axes, table: pd.DataFrame) -> None:
     canvas.count_axis(ax, "place of the exponent")
 
 
-def _said(table: pd.DataFrame, on: Scene) -> str:
-    """Return how many directions grow in every setting."""
+def _said(known: pd.DataFrame, on: Scene) -> str:
+    """Return how many directions grow in every setting, as the table of gradients counts them."""
     found = []
     for setting in on.settings:
-        here = pairs.at(table, setting)
-        if len(here):
-            growing = int((here["median"] > 0).sum())
-            found.append(f"{COUNT.text(growing)} of {len(here):,} ({on.panel_title(setting)})")
+        for _, indices in of_the_model(pairs.at(known, setting)):
+            middle = known.loc[indices, ["positive_exponents", "lyapunov_exponents"]].median()
+            growing, measured = (COUNT.text(count) for count in middle)
+            found.append(f"{growing} of {measured} ({on.panel_title(setting)})")
     return f"So many directions grow: {listed(found)}."
