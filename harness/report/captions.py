@@ -77,7 +77,7 @@ def broken(known: pd.DataFrame, series: tuple[str, ...]) -> str:
         lost = int((mine["status"] == "nonfinite").sum())
         if lost:
             seen.append(f"{name} {lost} of {len(mine)}")
-    return f" Diverged, and drawn up to there: {listed(seen)}." if seen else ""
+    return f" Diverged, so that curves go on without them: {listed(seen)}." if seen else ""
 
 
 def diverged(frame: pd.DataFrame) -> str:

@@ -344,7 +344,7 @@ def test_who_diverged_is_drawn_up_to_there_and_counted():
         return replace(one, status="nonfinite", values=values) if mine else one
 
     drawing = draw([lost(one) for one in budgeted("budget_seconds")])["score-seconds"]
-    assert "Diverged, and drawn up to there: native 2 of 3." in drawing.caption
+    assert "Diverged, so that curves go on without them: native 2 of 3." in drawing.caption
     assert "All had the same budget of it." in drawing.caption
     mine = drawing.data[drawing.data["implementation"] == "native"].sort_values("x")
     assert mine["estimate"].iloc[0] == 5.0  # the median of three, and not the lucky one
