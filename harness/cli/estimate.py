@@ -13,10 +13,10 @@ from harness.cli import words
 from harness.cli.plan import Plan
 from harness.cli.probes import Probes
 from harness.executors.child import RESERVE
-from harness.executors.cores import physical_cores
+from harness.executors.cores import gpus_here, physical_cores
 from harness.forecast.expected import Expected
+from harness.forecast.machine import Machine
 from harness.forecast.model import Forecast
-from harness.forecast.progress import ALONE
 from harness.store import Expectations
 from harness.trial import Implementation, Trial
 
@@ -71,7 +71,7 @@ def outlook(plan: Plan, probes: Probes) -> Outlook:
     return Outlook(
         expected=expected,
         estimates=tuple(_estimates(plan.sweep.implementations, known, expected, limit)),
-        seconds=_wall_seconds(known, expected, slots(plan)),
+        seconds=_wall_seconds(known, expected, machine(plan)),
         spread=model.spread,
         basis=basis(probes),
         oracle_bytes=max((peak for peak in exact if peak is not None), default=0.0),
@@ -106,10 +106,10 @@ def limit_bytes(plan: Plan) -> float | None:
     return float(memory.available - memory.total // RESERVE)
 
 
-def slots(plan: Plan) -> int:
-    """Return how many trials share this machine at a time; 1 where it is another's."""
+def machine(plan: Plan) -> Machine:
+    """Return what trials share here; of a cluster nothing is known, so one runs at a time."""
     alone = plan.settings.address is not None or not plan.parallel
-    return 1 if alone else len(physical_cores())
+    return Machine() if alone else Machine(len(physical_cores()), gpus_here())
 
 
 def _estimates(
@@ -148,10 +148,8 @@ def _estimates(
         )
 
 
-def _wall_seconds(known: list[Trial], expected: dict[str, Expected], slots: int) -> float:
-    alone = math.fsum(expected[t.id].seconds for t in known if t.measurement == ALONE)
-    packed = math.fsum(expected[t.id].seconds for t in known if t.measurement != ALONE)
-    return alone + packed / slots
+def _wall_seconds(known: list[Trial], expected: dict[str, Expected], shared: Machine) -> float:
+    return math.fsum(expected[trial.id].seconds / shared.at_a_time(trial) for trial in known)
 
 
 def lines(found: Outlook) -> Iterator[str]:

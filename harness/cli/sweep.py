@@ -18,7 +18,7 @@ from harness import data, launch
 from harness.cli import address, dry_run, ending, exits, live, probes
 from harness.cli import plan as plans
 from harness.cli.display import Display
-from harness.cli.estimate import expectations, forecast, slots
+from harness.cli.estimate import expectations, forecast, machine
 from harness.cli.fetch import announce
 from harness.cli.plan import EXECUTORS, Options, Plan
 from harness.cli.report import MADE_BY, SWEEP
@@ -201,7 +201,7 @@ def _foretell(
     write_expected(plan.folder, expected)
     trials = [each.trial for each in left if each.trial.id in expected.trials]
     seconds = {name: one.seconds for name, one in expected.trials.items()}
-    return Progress(model, trials, slots(plan), time.monotonic), seconds
+    return Progress(model, trials, machine(plan), time.monotonic), seconds
 
 
 def _watch(plan: Plan, kept: Store, shown: Display, seconds: Mapping[str, float]) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 CPUS = Path("/sys/devices/system/cpu")
+DEVICES = Path("/dev")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two CPUs' worth; "max 100000": no limit
 
 
@@ -23,6 +24,13 @@ def physical_cores() -> tuple[int, ...]:
 def gpus() -> tuple[str, ...]:
     """Return the accelerators that CUDA_VISIBLE_DEVICES leaves us; it must be set."""
     return tuple(name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name)
+
+
+def gpus_here() -> int:
+    """Return how many accelerators of this machine a Ray of its own takes, without asking CUDA."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len(gpus())
+    return sum(1 for _ in DEVICES.glob("nvidia[0-9]*"))
 
 
 def _siblings(cpu: int) -> str:

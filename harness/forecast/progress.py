@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from harness.forecast.demand import Levels, levels
+from harness.forecast.machine import ALONE, Machine
 from harness.forecast.model import Forecast
 from harness.trial import Record, Trial
-
-ALONE = "speed"  # the measurement that has a node to itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +22,35 @@ class Remaining:
 
 @dataclass(slots=True)
 class Kind:
-    """The trials that run alone, or those that share a node."""
+    """The trials that are timed, or those that are not."""
 
-    guess: float  # of how many run at a time, before any did
     began: dict[str, float] = field(default_factory=dict)  # of those that run, by id
+    shares: dict[str, float] = field(default_factory=dict)  # of a machine, that they have
     left: Counter[Levels] = field(default_factory=Counter)  # how many wait at each point
-    worked: float = 0.0  # seconds, of those that have ended
+    worked: float = 0.0  # seconds of a whole machine, by those that have ended
     wall: float = 0.0  # seconds in which at least one ran
     since: float = 0.0  # when the first of those that run began, after none did
 
-    def at_a_time(self, now: float) -> float:
-        """Return how many run at a time, on average, as far as was seen."""
-        worked = self.worked + sum(now - began for began in self.began.values())
+    def machines(self, now: float) -> float:
+        """Return how many machines they fill, on average, as far as was seen; 1 before that."""
+        going = sum((now - began) * self.shares[name] for name, began in self.began.items())
         wall = self.wall + (now - self.since if self.began else 0.0)
-        return max(1.0, worked / wall) if self.worked else self.guess
+        return (self.worked + going) / wall if self.worked else 1.0
 
 
 class Progress:
     """The trials of a sweep that are still to come, told of each that begins and ends."""
 
     def __init__(
-        self, forecast: Forecast, trials: Iterable[Trial], slots: int, now: Callable[[], float]
+        self,
+        forecast: Forecast,
+        trials: Iterable[Trial],
+        machine: Machine,
+        now: Callable[[], float],
     ) -> None:
         self._forecast = forecast
-        self._kinds = {True: Kind(1.0), False: Kind(float(slots))}
+        self._machine = machine
+        self._kinds = {True: Kind(), False: Kind()}
         self._now = now
         self._points: dict[Levels, Trial] = {}  # one of those that are alike in all that costs time
         self._waiting: set[str] = set()
@@ -64,6 +68,7 @@ class Progress:
         self._running[trial.id] = trial
         kind.since = kind.since if kind.began else now
         kind.began[trial.id] = now
+        kind.shares[trial.id] = self._share(trial)
 
     def ended(self, record: Record) -> None:
         """Note what became of a trial, which may never have begun."""
@@ -73,7 +78,7 @@ class Progress:
         if self._running.pop(trial.id, None) is None:
             self._take(trial)
             return
-        kind.worked += now - kind.began.pop(trial.id)
+        kind.worked += (now - kind.began.pop(trial.id)) * kind.shares.pop(trial.id)
         kind.wall += 0.0 if kind.began else now - kind.since
 
     def remaining(self) -> Remaining:
@@ -81,16 +86,20 @@ class Progress:
         now, total = self._now(), 0.0
         for kind in self._kinds.values():
             seconds = sum(
-                count * self._forecast.expected(self._points[along]).seconds
+                count * self._forecast.expected(point).seconds * self._share(point)
                 for along, count in kind.left.items()
+                for point in [self._points[along]]
             )
-            total += seconds / kind.at_a_time(now)
+            total += seconds / kind.machines(now)
         ends = [
             self._forecast.expected(trial).seconds - (now - self._kind(trial).began[trial.id])
             for trial in self._running.values()
         ]
         total += max([0.0, *ends])  # they run side by side
         return Remaining(total, self._forecast.spread)
+
+    def _share(self, trial: Trial) -> float:
+        return 1 / self._machine.at_a_time(trial)
 
     def _kind(self, trial: Trial) -> Kind:
         return self._kinds[trial.measurement == ALONE]

@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.cli import display, words
 from harness.cli.live import HINT, LiveDisplay, chosen
 from harness.cli.tally import Tally, eta
+from harness.forecast.machine import Machine
 from harness.forecast.model import Forecast
 from harness.forecast.progress import Progress, Remaining
 from harness.trial import Choice, Implementation, Record, Trial
@@ -40,7 +41,7 @@ def trial_of(block: int = 0, measurement: str = "speed") -> Trial:
 
 def tally() -> Tally:
     """Return the tally of 12 trials, 3 of them done, about which nothing is known."""
-    return Tally("tiny", 12, 3, Progress(Forecast({}), [], 1, time.monotonic))
+    return Tally("tiny", 12, 3, Progress(Forecast({}), [], Machine(), time.monotonic))
 
 
 SPEED = Record(trial_of(), "done", values={"sample_seconds": [0.04, 0.0412, None, 0.05]})

@@ -8,10 +8,12 @@ from commands import TINY, sweep
 from rigs import trial_of
 
 from harness import store
-from harness.cli.estimate import _estimates, basis
+from harness.cli.estimate import _estimates, _wall_seconds, basis
 from harness.cli.probes import FOLDER, Probes
 from harness.cli.theory import demands
+from harness.executors import cores
 from harness.forecast.expected import Expected
+from harness.forecast.machine import Machine
 from harness.registry import Registry
 from harness.store import read_expected
 from harness.trial import Record
@@ -134,6 +136,29 @@ def test_a_sequence_makes_an_update_a_window_where_parameters_move_so(
         update=update,
     )
     assert demands([cut], Registry.scan())[cut.id].updates == updates
+
+
+def test_the_whole_is_as_long_as_trials_that_share_no_core_and_no_accelerator() -> None:
+    trials = [
+        trial_of("memory", threads=4),  # four of them
+        trial_of("memory", device="cuda"),  # two
+        trial_of("speed", device="cuda"),  # two
+        trial_of("speed"),
+    ]
+    expected = {trial.id: Expected(8.0, None) for trial in trials}
+    assert _wall_seconds(trials, expected, Machine(16, 2)) == 2 + 4 + 4 + 8
+
+
+def test_accelerators_are_counted_without_cuda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(cores, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert cores.gpus_here() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert cores.gpus_here() == 1
 
 
 def test_of_an_accelerators_memory_a_peak_is_told_and_no_limit() -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import pytest
 from demands import demand, record, trial
 
+from harness.forecast.machine import ALONE, Machine
 from harness.forecast.model import Forecast
-from harness.forecast.progress import ALONE, Progress
+from harness.forecast.progress import Progress
 
 SLOTS = 4
 LENGTHS = (64, 512)
@@ -84,7 +85,7 @@ def course(seed, learns=True):
     took = truths(trials, demands, chance, machine=chance.uniform(0.5, 2.0))
     order = sorted(trials, key=lambda one: (one.block, one.measurement == ALONE, -took[one.id]))
     clock = [0.0]
-    progress = Progress(Forecast(demands), trials, SLOTS, lambda: clock[0])
+    progress = Progress(Forecast(demands), trials, Machine(SLOTS), lambda: clock[0])
     happened, asked = events(order, took), list(QUARTERS)
     end = happened[-1][0]
     off, within = [], []

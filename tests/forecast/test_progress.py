@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from demands import demand, record, trial
 
+from harness.forecast.machine import Machine
 from harness.forecast.model import Forecast
 from harness.forecast.progress import Progress
 from harness.trial import Limits
@@ -18,10 +19,10 @@ class Clock:
         return self.now
 
 
-def sweep(trials, slots=1):
+def sweep(trials, slots=1, gpus=1):
     clock = Clock()
     model = Forecast({one.id: demand(one.sequence_length) for one in trials})
-    return Progress(model, trials, slots, clock), clock, model
+    return Progress(model, trials, Machine(slots, gpus), clock), clock, model
 
 
 def run(progress, clock, one, seconds):
@@ -57,6 +58,35 @@ def test_trials_that_share_a_node_are_divided_by_its_cores_until_more_is_known()
     timed = [trial("speed", block=block) for block in range(8)]
     assert shared == pytest.approx(alone / 4)
     assert sweep(timed, 4)[0].remaining() == sweep(timed, 1)[0].remaining()
+
+
+def test_an_accelerator_and_every_thread_are_taken_whole():
+    packed = [trial("memory", block=block) for block in range(8)]
+    timed = [trial("speed", block=block, device="cuda") for block in range(8)]
+    for trials, gpus, at_a_time in (
+        ([replace(one, threads=4) for one in packed], 2, 4),
+        ([replace(one, device="cuda") for one in packed], 2, 2),
+        (timed, 2, 2),
+    ):
+        one_by_one = sweep(trials)[0].remaining().seconds
+        assert sweep(trials, 16, gpus)[0].remaining().seconds == pytest.approx(
+            one_by_one / at_a_time
+        )
+
+
+def test_what_was_learned_of_narrow_trials_says_no_more_of_wide_ones_than_fit():
+    narrow = [trial("memory", block=block) for block in range(4)]
+    wide = [trial("memory", block=block, threads=4) for block in range(3)]
+    progress, clock, model = sweep([*narrow, *wide], slots=4)
+    expected = model.uncorrected(narrow[0])
+    for one in narrow:
+        progress.started(one)
+    clock.now += expected
+    for one in narrow:
+        progress.ended(
+            replace(record(one, expected), started=clock.now - expected, ended=clock.now)
+        )
+    assert progress.remaining().seconds == pytest.approx(3 * expected)
 
 
 def test_how_many_run_at_a_time_is_learned():
