@@ -19,7 +19,8 @@ from harness.rig import Rig
 HOST_FULL = re.compile(r"can(no|')t allocate memory|std::bad_alloc", re.IGNORECASE)
 # What CUDA says, and the libraries that take memory beside torch's allocator: for their handles.
 DEVICE_FULL = re.compile(r"out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE)
-# The most that a process's own context and libraries have of a device beside torch's allocator.
+# The most that a process's own context and libraries have of a device beside torch's allocator:
+# an H200 with torch 2.11 showed 0.7 GiB.
 CONTEXT_BYTES = 2**30
 
 
