@@ -25,12 +25,13 @@ from scipy.stats import binom
 SWEEPS = 20
 LENGTHS, BLOCKS = (32, 64), 6  # two A/A pairs; more would not end in six minutes
 ALLOWED = 0.05
+EQUAL = 1 + 1e-9  # a rival must differ from what it is set against
 DRIFT, STRONG = 0.01, 0.10
 
 
 def main() -> int:
     missed, found = 0, {}
-    for name, pair in (("as it is", TWINS), ("metronomes", clocked(1.0))):
+    for name, pair in (("as it is", TWINS), ("metronomes", clocked(EQUAL))):
         found = frames(trials(pair, range(SWEEPS), LENGTHS, BLOCKS))
         plain = [verdicts(frame) for frame in found.values()]
         points, false = sum(map(len, plain)), _false(plain)
