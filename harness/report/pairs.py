@@ -84,6 +84,16 @@ def copies(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*POINT, "implementation", *ESTIMATE])
 
 
+def of_baseline(among: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return `key` of the baseline in every block that holds it: its own and its copy's, as one.
+
+    Of several values that is their geometric mean.
+    """
+    shared = [*POINT, "block"]
+    blocks = among[among["baseline"]].groupby(shared, as_index=False, dropna=False)
+    return blocks.agg({key: gmean})
+
+
 def margins(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return the A/A band of every node and device, and the margin that verdicts allow there.
 
@@ -210,13 +220,8 @@ def _copied(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def _with_baseline(rows: pd.DataFrame, among: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the rows whose block holds a baseline, with its `key` beside their own.
-
-    Of several that is their geometric mean.
-    """
-    shared = [*POINT, "block"]
-    base = among[among["baseline"]].groupby(shared, as_index=False, dropna=False)[key].agg(gmean)
-    return rows.merge(base, on=shared, suffixes=("", "_base"))
+    """Return the rows whose block holds a baseline, with its `key` beside their own."""
+    return rows.merge(of_baseline(among, key), on=[*POINT, "block"], suffixes=("", "_base"))
 
 
 def _point_of(group: pd.DataFrame) -> list[pd.Series]:

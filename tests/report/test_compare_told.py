@@ -40,6 +40,19 @@ def test_memory_that_grew_is_shown_and_judged_without_an_interval():
     assert judged(compared, (Threshold("memory", 0.25),)) == ()
 
 
+def test_it_says_how_many_times_are_judged_by_what():
+    slow = run(100)
+    records = tuple(
+        replace(r, values={**r.values, "floor_seconds": None})
+        if r.trial.implementation == NATIVE
+        else r
+        for r in slow.records
+    )
+    text = as_text(compare(run(0), Run("new", records)), ())
+    assert "4 of 6 times are judged over the floor" in text
+    assert "2 of 6 times are judged over the baseline's of the same block" in text
+
+
 def test_unlike_machines_are_named_in_words():
     text = as_text(compare(run(0), run(100, node="bench-02")), ())
     assert "node: bench-01 in BASE, bench-02 in NEW" in text

@@ -19,6 +19,18 @@ def verdicts(compared, measure="speed"):
     }
 
 
+def floorless(of, which=lambda record: True, only=None):
+    """Return the run with the floor missing from `which` records; only of one implementation."""
+    return replace(
+        of,
+        records=tuple(
+            replace(r, values={**r.values, "floor_seconds": None}) if which(r) else r
+            for r in of.records
+            if only is None or r.trial.implementation == only
+        ),
+    )
+
+
 def estimates(compared, of):
     return [np.log(of(row).estimate) for row in compared.rows]
 
@@ -38,7 +50,7 @@ def test_the_time_as_it_was_would_have_called_it_one():
     compared = compare(run(0), run(100, machine=1.05))
     plain = [row.as_it_was for row in compared.rows]
     assert np.mean([interval.estimate for interval in plain]) == pytest.approx(1.05, rel=0.03)
-    assert compared.yardstick == "floor_ratio"
+    assert {row.yardstick for row in compared.rows} == {"floor_ratio"}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -76,24 +88,74 @@ def test_a_machine_slower_at_everything_but_products_passes_for_a_regression():
     everything = dict.fromkeys((BASE.label, NATIVE.label, TRUNCATED.label), 1.08)
     compared = compare(run(0), run(100, times=everything))
     assert set(verdicts(compared).values()) == {"slower"}
-    against = [row.against_baseline for row in compared.rows]
+    against = [r.against_baseline for r in compared.rows if r.implementation != BASE.label]
     assert all(one.low < 1.01 for one in against)  # the column beside it tells the two apart
 
 
 def test_without_a_floor_the_baselines_time_takes_its_place():
-    floorless = [
-        replace(
-            of,
-            records=tuple(
-                replace(r, values={"sample_seconds": r.values["sample_seconds"]})
-                for r in of.records
-            ),
-        )
-        for of in (run(0), run(100, machine=1.05, times={NATIVE.label: 1.1}))
-    ]
-    compared = compare(*floorless)
-    assert compared.yardstick == "baseline_ratio"
+    slow = run(100, machine=1.05, times={NATIVE.label: 1.1})
+    compared = compare(floorless(run(0)), floorless(slow))
+    assert {row.yardstick for row in compared.rows} == {"baseline_ratio"}
     assert {one.found.implementation for one in judged(compared, SPEED)} == {NATIVE.label}
+
+
+def test_the_baseline_is_not_judged_over_itself():
+    # A row that is 1 whatever happened, or its copy's noise, would be a check that cannot fail.
+    slow = run(100, times={BASE.label: 1.1})
+    compared = compare(floorless(run(0)), floorless(slow))
+    assert {row.implementation for row in compared.rows} == {NATIVE.label, TRUNCATED.label}
+    beside = [r for r in compare(run(0), slow).rows if r.implementation == BASE.label]
+    assert len(beside) == len(LENGTHS)  # over the floor it is
+    assert {row.against_baseline for row in beside} == {None}
+
+
+def test_a_baseline_without_floor_or_company_is_judged_as_it_is():
+    alone = [
+        floorless(of, lambda r: True, only=BASE) for of in (run(0), run(9, times={BASE.label: 2}))
+    ]
+    compared = compare(*alone)
+    assert {row.yardstick for row in compared.rows} == {"seconds_per_sequence"}
+    assert set(verdicts(compared).values()) == {"slower"}
+
+
+def test_what_has_no_floor_is_judged_by_the_baseline_and_nothing_else_is():
+    def longest_native(record):
+        of = record.trial
+        return of.implementation == NATIVE and of.sequence_length == max(LENGTHS)
+
+    compared = compare(run(0), floorless(run(100, times={BASE.label: 1.1}), longest_native))
+    by = {(r.implementation, r.named["sequence_length"]): r.yardstick for r in compared.rows}
+    assert {key for key, one in by.items() if one == "baseline_ratio"} == {
+        (NATIVE.label, max(LENGTHS))
+    }
+    assert Counter(by.values()) == {"floor_ratio": 5, "baseline_ratio": 1}
+    assert verdicts(compared)[BASE.label, min(LENGTHS)] == "slower"  # by its own floor still
+
+
+def test_the_baseline_of_a_block_is_the_one_that_reports_divide_by():
+    base, new = floorless(run(0)), floorless(run(100))
+
+    def seconds(of, implementation, replica=0):
+        return np.array(
+            [
+                r.values["sample_seconds"][0]
+                for r in of.records
+                if r.trial.implementation == implementation
+                and (r.trial.replica, r.trial.sequence_length) == (replica, LENGTHS[0])
+            ]
+        )
+
+    over, over_one = (
+        [seconds(of, NATIVE) / base_of(of) for of in (base, new)]
+        for base_of in (
+            lambda of: np.sqrt(seconds(of, BASE) * seconds(of, BASE, replica=1)),
+            lambda of: seconds(of, BASE),
+        )
+    )
+    want, without = (stats.paired_ratio(now, old) for old, now in (over, over_one))
+    row = next(r for r in compare(base, new).rows if r.implementation == NATIVE.label)
+    assert row.ratio.estimate == pytest.approx(want.estimate, rel=1e-9)
+    assert row.ratio.estimate != pytest.approx(without.estimate, rel=1e-6)
 
 
 # ------------------------------------------------------------------------------ what is paired

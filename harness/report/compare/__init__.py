@@ -8,8 +8,9 @@ no number of blocks can average out. So times are not compared as they are:
   that is slower today is slower at those too, and no plugin's source can change them;
 - beside it stand the time over the baseline's, of the same block, and the time as it was. The
   first is blind where the baseline itself changed; the second where the machine did;
-- where the floor is missing from a record, the baseline's time takes its place, and without a
-  baseline the time as it was; the output says which.
+- where the floor is missing from a record of an implementation at a point (its matrices may not
+  fit into memory), the baseline's time takes its place there, and the baseline itself is not
+  judged; without a baseline the time as it was. The output says how many are judged by which.
 
 What the floor cannot see: a machine that became slower at something else, as Python or memory,
 alone. To know how much of that there is, compare two runs of the same commit.

@@ -26,7 +26,6 @@ class Comparison:
 
     base: str
     new: str
-    yardstick: str  # the column of the frame by which times are judged
     rows: tuple[Row, ...]
     lost: tuple[Lost, ...]
     regained: tuple[Lost, ...]  # what NEW did and BASE could not; why BASE could not
@@ -41,14 +40,12 @@ def compare(base: Run, new: Run) -> Comparison:
     """Return the comparison of two runs; the package's docstring says what is trusted, and why."""
     old, now = (frame(run.records, run.name) for run in (base, new))
     facts = [machines.facts_by_node(run.records) for run in (base, new)]
-    column = rows.yardstick(old, now)
     changed = changes.changed_plugins(base.records, new.records)
-    found = [*rows.times(old, now, column, machines.same(*facts)), *rows.memory(old, now)]
+    found = [*rows.times(old, now, machines.same(*facts)), *rows.memory(old, now)]
     plugins = _plugins(new.records)
     return Comparison(
         base=base.name,
         new=new.name,
-        yardstick=column,
         rows=tuple(_marked(row, changed, plugins[row.implementation]) for row in found),
         lost=tuple(rows.lost(old, now)),
         regained=tuple(rows.lost(now, old)),

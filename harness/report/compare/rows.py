@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from harness.report import pairs
 from harness.stats import Interval
 
 SECONDS, FLOOR, BASELINE = "seconds_per_sequence", "floor_ratio", "baseline_ratio"
+BESIDE = "baseline_seconds"
 ELSEWHERE = ("results", "node")  # of a point, what may differ between two runs
 POINT = [name for name in pairs.POINT if name not in ELSEWHERE]
 KEY = [*POINT, "gradient", "clips"]  # labels may change, what they stand for may not
@@ -25,6 +27,7 @@ class Row:
     """How one implementation did at one point in NEW, over how it did in BASE."""
 
     measure: str  # "speed" or "memory"
+    yardstick: str  # the column of the frame that is judged
     named: Named  # the point
     implementation: str  # as NEW calls it
     nodes: tuple[str, str]  # of BASE and NEW
@@ -49,34 +52,25 @@ class Lost:
     reason: str
 
 
-def yardstick(base: pd.DataFrame, new: pd.DataFrame) -> str:
-    """Return the column that times are judged by: the best that every timed record has."""
-    timed = [
-        one[(one["measurement"] == "speed") & (one["status"] == "done")] for one in (base, new)
-    ]
-    for column in (FLOOR, BASELINE):
-        if all(_with_ratios(one)[column].notna().all() for one in timed):
-            return column
-    return SECONDS
+def times(base: pd.DataFrame, new: pd.DataFrame, same: Collection[str]) -> Iterator[Row]:
+    """Yield a row for everything that both runs timed; `same`: nodes that are one machine.
 
-
-def times(
-    base: pd.DataFrame, new: pd.DataFrame, column: str, same: Collection[str]
-) -> Iterator[Row]:
-    """Yield a row for everything that both runs timed; `same`: nodes that are one machine."""
-    bands = [pairs.margins(one, FLOOR if column == FLOOR else SECONDS) for one in (base, new)]
-    for named, old, now in _matched(
-        _with_ratios(_done(base, "speed")), _with_ratios(_done(new, "speed"))
-    ):
+    Each is judged by the best yardstick that its own records have. What would be judged over the
+    baseline and is the baseline has no row: it over itself is 1 whatever happened.
+    """
+    bands = {of: [pairs.margins(one, of) for one in (base, new)] for of in (FLOOR, SECONDS)}
+    for named, old, now in _matched(_timed(base), _timed(new)):
         for nodes, paired in _nodes(old, now, same):
             of_base, of_new = old[old["node"] == nodes[0]], now[now["node"] == nodes[1]]
+            column = _yardstick(of_base, of_new)
             ratio = _ratio(of_base, of_new, column, paired)
             if ratio is None:
                 continue
-            both = zip(bands, (of_base, of_new), strict=True)
+            both = zip(bands[FLOOR if column == FLOOR else SECONDS], (of_base, of_new), strict=True)
             margin = max(pairs.margin_at(band, _place(rows)) for band, rows in both)
             yield Row(
                 "speed",
+                column,
                 named,
                 str(of_new["implementation"].iloc[0]),
                 nodes,
@@ -101,7 +95,7 @@ def memory(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Row]:
         verdict = "more" if low > 1 else "less" if high < 1 else "same"
         nodes = (str(old["node"].iloc[0]), str(now["node"].iloc[0]))
         label = str(now["implementation"].iloc[0])
-        yield Row("memory", named, label, nodes, False, ratio, 0.0, verdict, values)
+        yield Row("memory", "peak_bytes", named, label, nodes, False, ratio, 0.0, verdict, values)
 
 
 def lost(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Lost]:
@@ -121,13 +115,30 @@ def _done(frame: pd.DataFrame, measurement: str) -> pd.DataFrame:
     return frame[known & (frame["measurement"] == measurement)]
 
 
-def _with_ratios(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with the time over the baseline's, in the same block of the same node."""
-    shared = [*pairs.POINT, "block"]
-    known = rows[(rows["replica"] == 0) & rows["baseline"]].drop_duplicates(shared)
-    base = known.set_index(shared)[SECONDS].rename("baseline_seconds")
-    joined = rows.join(base, on=shared)
-    return joined.assign(**{BASELINE: joined[SECONDS] / joined["baseline_seconds"]})
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what was timed, with the baseline's time in the same block of the same node, and over.
+
+    That is the time of the baseline and its copy, as in a report; the baseline itself has none
+    over it. Where a run timed nothing else, its baseline is none.
+    """
+    done = frame[(frame["status"] == "done") & (frame["measurement"] == "speed")]
+    base = pairs.of_baseline(done[done[SECONDS] > 0], SECONDS).rename(columns={SECONDS: BESIDE})
+    joined = done[done["replica"] == 0].merge(base, on=[*pairs.POINT, "block"], how="left")
+    if joined["baseline"].all():
+        joined[BESIDE] = math.nan
+    over = joined[SECONDS] / joined[BESIDE]
+    return joined.assign(**{BASELINE: over.mask(joined["baseline"])})
+
+
+def _yardstick(base: pd.DataFrame, new: pd.DataFrame) -> str:
+    """Return the column that one implementation at one point is judged by, from its rows of both.
+
+    The floor where every record has it, else the baseline.
+    """
+    for known, column in ((FLOOR, FLOOR), (BESIDE, BASELINE)):
+        if base[known].notna().all() and new[known].notna().all():
+            return column
+    return SECONDS
 
 
 def _matched(

@@ -23,15 +23,16 @@ MOST_ROWS = 20  # of one table; the worst ones, the others are counted
 VERDICTS = ("slower", "faster", "equivalent", "inconclusive", "too few blocks")
 JUDGED_BY = {
     FLOOR: (
-        "Times are judged over the floor, the bare matrix products timed in the same trial: two"
+        "over the floor, the bare matrix products timed in the same trial: two"
         " runs are two moments, and a machine that is slower today is slower at those too."
     ),
     BASELINE: (
-        "Times are judged over the baseline's of the same block, for some record has no floor: what"
-        " slowed a whole run cancels, and so does what changed in the baseline itself."
+        "over the baseline's of the same block, for some record of theirs has no floor: what slowed"
+        " a whole run cancels, and so does what changed in the baseline itself, which has no row"
+        " where it has no floor."
     ),
     SECONDS: (
-        "Times are judged as they are, for there is neither floor nor baseline: a machine that was"
+        "as they are, for there is neither floor nor baseline to divide by: a machine that was"
         " slower for a whole run looks like a regression."
     ),
 }
@@ -99,7 +100,7 @@ def _times(compared: Comparison) -> Part:
     timed = _of(compared, "speed")
     if not timed:
         return Part("Time, NEW / BASE", ())
-    lines = [JUDGED_BY[compared.yardstick], _basis(timed), _short(timed)]
+    lines = [*_judged_by(timed), _basis(timed), _short(timed)]
     rows = [
         {"implementation": name, "points": len(group), **Counter(row.verdict for row in group)}
         for name, group in _by_implementation(timed)
@@ -146,6 +147,15 @@ def _regression(regression: Regression) -> str:
 def _lost(one: Lost) -> str:
     where = pairs.describe(one.named, _telling([one]))
     return f"{one.implementation}, {one.measure}: {where}: {one.status}, {one.reason}"
+
+
+def _judged_by(timed: Sequence[Row]) -> Iterator[str]:
+    """Yield what times are divided by before they are judged, and how many where that differs."""
+    seen = Counter(row.yardstick for row in timed)
+    for yardstick, how in JUDGED_BY.items():
+        if seen[yardstick]:
+            who = "Times" if len(seen) == 1 else f"{seen[yardstick]} of {len(timed)} times"
+            yield f"{who} are judged {how}"
 
 
 def _basis(timed: Sequence[Row]) -> str:
