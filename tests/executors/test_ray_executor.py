@@ -177,11 +177,14 @@ def test_no_process_is_left(sweep):
     assert sweep.left == []
 
 
-@pytest.mark.xfail(strict=False, reason="loaded machines: hanging trials may be lost first")
 def test_kills_cost_no_record_and_closing_ends_everything(capfd):
-    """Kill the agent, the fork server and the driver in turn; then close with trials to go."""
+    """Kill the agent, the fork server and the driver in turn; then close with trials to go.
+
+    What was lost twice waits until it can run alone, and what hangs goes before it.
+    """
     work = [trial("sleep", sequence_length=800, hidden_size=size) for size in range(8)]
-    endless = [trial("hang_in_c", hidden_size=size, block=1) for size in range(3)]
+    soon = Limits(seconds=2.0)
+    endless = [trial("hang_in_c", hidden_size=size, block=1, limits=soon) for size in range(20)]
     records, seen = [], set()
     settings = replace(SETTINGS, expected={each.id: 30.0 for each in work})  # they go first
     with contextlib.closing(ray.run([*work, *endless], settings)) as generator:
@@ -189,16 +192,18 @@ def test_kills_cost_no_record_and_closing_ends_everything(capfd):
             records.append(next(generator))
             seen |= set(descendants())
             find(victim).kill()
-        while len(records) < len(work):
+        while sum(record.status == "done" for record in records) < len(work):
             records.append(next(generator))
         seen |= set(descendants())
     deadline = time.monotonic() + 5
     while alive(seen) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert alive(seen) == []
-    assert Counter(record.trial.id for record in records) == Counter(each.id for each in work)
-    assert {record.status for record in records} == {"done"}
-    assert max(record.attempts for record in records) > 1
+    done = [record for record in records if record.status == "done"]
+    assert Counter(record.trial.id for record in done) == Counter(each.id for each in work)
+    assert len(records) < len(work) + len(endless)
+    assert {record.status for record in records} <= {"done", "timeout"}
+    assert max(record.attempts for record in done) > 1
     assert capfd.readouterr() == ("", "")
 
 
