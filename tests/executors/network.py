@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from subprocess import PIPE, STDOUT
 
-from injector import kind_of, soon
+from injector import soon
 
 START_SECONDS = 30.0  # of a node, on a busy machine
 HEAD_VARIABLES = {  # with which a head misses a node whose cable was cut in under ten seconds
@@ -17,6 +18,7 @@ HEAD_VARIABLES = {  # with which a head misses a node whose cable was cut in und
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
+STARTED = "will now block forever"  # what Ray says of a node that is there
 START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
 
 
@@ -38,6 +40,7 @@ class Network:
         self._folder = folder
         secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self._variables = {**os.environ, **secret, **HEAD_VARIABLES}
+        self._variables["PYTHONUNBUFFERED"] = "1"
         self._processes = []
         self.names = [f"{self._prefix}{number}" for number in range(nodes)]
 
@@ -73,8 +76,10 @@ class Network:
                 else ["--address=10.77.0.1:6379"]
             )
             words = [*START, *whose, f"--node-ip-address=10.77.0.{number + 1}", "--num-cpus=2"]
-            self.run(name, [*words, "--object-store-memory=80000000"], stdout=subprocess.DEVNULL)
-            soon(lambda: "raylet" in map(kind_of, self.pids(name)), START_SECONDS)  # noqa: B023
+            # All have one folder of Ray's: two that start there at once may be in each other's way.
+            words.append("--object-store-memory=80000000")
+            node = self.run(name, words, stdout=PIPE, stderr=STDOUT)
+            soon(lambda: STARTED in node.stdout.readline(), START_SECONDS)  # noqa: B023
         return self
 
     def __exit__(self, *_):
@@ -84,6 +89,8 @@ class Network:
                     os.kill(pid, signal.SIGKILL)
         for process in self._processes:
             process.wait()
+            if process.stdout:
+                process.stdout.close()
         for name in self.names:
             ip("netns", "del", name)
 
@@ -92,10 +99,8 @@ class Network:
         process = subprocess.Popen(
             ["ip", "netns", "exec", name, *words],
             env=self._variables,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             text=True,
-            **more,
+            **{**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL), **more},
         )
         self._processes.append(process)
         return process
